@@ -1,0 +1,637 @@
+//! Every key that a configuration file may hold. Unknown keys are errors. Doc comments become the JSON Schema's
+//! descriptions, so they speak to the file's author.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::units::{Size, Span};
+
+/// A Faregate configuration file.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Listeners, limits and inbound keys. Changes here need a restart; all else reloads.
+    pub server: Server,
+    /// Logs, usage records, traces, attribution.
+    pub observe: Observe,
+    /// What routes and providers inherit.
+    pub defaults: Defaults,
+    /// Where calls can go, by a name of your choice.
+    pub providers: BTreeMap<String, Provider>,
+    /// Model aliases: the name that clients ask for -> the name that routes see.
+    pub aliases: BTreeMap<String, String>,
+    /// Tried in order; the first that matches a call serves it. Calls that no route matches go to the provider that
+    /// the path or a `provider/model` name names, else to the first provider whose `models` match.
+    pub routes: Vec<Route>,
+}
+
+/// Listeners, limits and inbound keys.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Server {
+    /// Address of the API.
+    pub listen: SocketAddr,
+    /// Address of health, metrics and admin pages. Keep it private.
+    pub admin: SocketAddr,
+    /// Serve the API over TLS (HTTP/1.1, and HTTP/2 by ALPN).
+    pub tls: Option<ServerTls>,
+    /// Inbound keys. Without any, the API is open and may listen on loopback only.
+    pub keys: Vec<InboundKey>,
+    /// Allow a public address without inbound keys.
+    pub allow_open: bool,
+    /// Worker threads; 0 means one per core.
+    pub workers: usize,
+    /// Limits that protect this process.
+    pub limits: Limits,
+    /// How long a slow client may take.
+    pub client_timeouts: ClientTimeouts,
+    /// How long calls in flight may go on after SIGTERM.
+    pub grace: Span,
+    /// What it means when a client closes its sending side while it waits for the answer.
+    pub half_close: HalfClose,
+    /// Unix socket over which a new process takes over the listeners (`faregate run --upgrade`, then SIGQUIT to
+    /// the old one).
+    pub upgrade_socket: Option<PathBuf>,
+}
+
+/// What a client's half-close means.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum HalfClose {
+    /// The client is gone: cancel the upstream call (and its cost).
+    #[default]
+    Cancel,
+    /// The client may still read: finish the call.
+    Serve,
+}
+
+/// Certificate and key of the API listener, PEM files.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ServerTls {
+    /// Certificate chain.
+    pub certificate: PathBuf,
+    /// Private key.
+    pub key: PathBuf,
+}
+
+/// A key that clients must present as `Authorization: Bearer`, `x-api-key` or `api-key`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct InboundKey {
+    /// Becomes the `app` label of calls made with this key.
+    pub name: String,
+    /// Where the key itself stands.
+    pub key: SecretSource,
+}
+
+/// Where a secret stands. Exactly one of the keys is given.
+#[derive(Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct SecretSource {
+    /// An environment variable.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub env: Option<String>,
+    /// A file, read again when it changes; surrounding white space is ignored.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file: Option<PathBuf>,
+    /// The secret itself, in the open. For tests and throw-away keys only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub insecure_inline: Option<String>,
+}
+
+/// Shows where the secret stands, never the secret.
+impl std::fmt::Debug for SecretSource {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SecretSource")
+            .field("env", &self.env)
+            .field("file", &self.file)
+            .field("insecure_inline", &self.insecure_inline.as_ref().map(|_| "[secret]"))
+            .finish()
+    }
+}
+
+/// Limits that protect this process.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    /// Request line and headers: 431 beyond.
+    pub head: Size,
+    /// A request body that is read whole: 413 beyond. Uploads that stream through are not held and not limited.
+    pub body: Size,
+    /// All request bodies held at one time: 503 beyond.
+    pub bodies_in_flight: Size,
+    /// Calls at one time; 0 means no limit: 503 beyond.
+    pub calls: usize,
+    /// Client connections at one time; 0 means no limit.
+    pub connections: usize,
+}
+
+/// How long a slow client may take.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ClientTimeouts {
+    /// From a request's first byte to the end of its headers.
+    pub head: Span,
+    /// Between two reads of a request body.
+    pub body: Span,
+    /// Between requests on a kept connection.
+    pub idle: Span,
+    /// A client that does not take its answer: how long one write may wait.
+    pub write: Span,
+}
+
+/// Logs, usage records, traces, attribution.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Observe {
+    /// Log lines on standard error.
+    pub log: Log,
+    /// One JSON line per call.
+    pub usage_records: Option<UsageRecords>,
+    /// OpenTelemetry traces.
+    pub traces: Option<Traces>,
+    /// The `app` label of calls that name none. Default: the environment variable FAREGATE_APP, else `unknown`.
+    pub app: Option<String>,
+    /// Request header that names the calling app. It is removed before the call goes upstream.
+    pub app_header: String,
+    /// Distinct values of the `app` label; further ones count as `other`.
+    pub max_apps: usize,
+    /// Send `x-faregate-*` headers to the client.
+    pub response_headers: bool,
+}
+
+/// Log lines on standard error.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Log {
+    /// Text for people or JSON for machines.
+    pub format: LogFormat,
+    /// A level (`error`, `warn`, `info`, `debug`) or a tracing filter such as `info,faregate::upstream=debug`.
+    /// Default `info`; RUST_LOG wins.
+    pub level: Option<String>,
+    /// One line per call at level `info`.
+    pub calls: bool,
+}
+
+/// Text for people or JSON for machines.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum LogFormat {
+    /// Text.
+    #[default]
+    Text,
+    /// JSON lines.
+    Json,
+}
+
+/// One JSON line per call.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct UsageRecords {
+    /// A file to append to, or `-` for standard output.
+    pub path: PathBuf,
+}
+
+/// OpenTelemetry traces over OTLP/HTTP.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Traces {
+    /// The collector, such as `http://otel-collector:4318`.
+    pub endpoint: String,
+    /// Share of new traces that are kept, 0 to 1. A caller's own decision (`traceparent`) wins.
+    #[serde(default = "one")]
+    pub sample: f64,
+}
+
+fn one() -> f64 {
+    1.0
+}
+
+/// What routes and providers inherit.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Defaults {
+    /// Timeouts of upstream calls.
+    pub timeouts: Timeouts,
+    /// Retries and fallback.
+    pub retry: Retry,
+    /// When a target is taken out of service.
+    pub health: Health,
+}
+
+/// Timeouts of upstream calls. What is left out is inherited: route, then provider, then defaults.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Timeouts {
+    /// TCP and TLS connect. Default 5s.
+    pub connect: Option<Span>,
+    /// From the request sent to the response's first byte. Default 120s.
+    pub first_byte: Option<Span>,
+    /// Between two chunks of a response. Default 120s.
+    pub idle: Option<Span>,
+    /// The whole call with all its attempts. Default 600s.
+    pub total: Option<Span>,
+}
+
+/// Retries and fallback.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Retry {
+    /// Outcomes after which the next attempt is made. Default: all.
+    pub on: Option<Vec<RetryOn>>,
+    /// Attempts at one target before the next target is tried. Default 1.
+    pub attempts_per_target: Option<u32>,
+    /// Attempts in all. Default 4.
+    pub max_attempts: Option<u32>,
+    /// Wait before a further attempt at the same target, doubled each time, with full jitter. Default 200ms.
+    pub backoff: Option<Span>,
+    /// No wait is longer. Also the longest `Retry-After` that is honoured; a longer one moves on to the next target.
+    /// Default 2s.
+    pub max_backoff: Option<Span>,
+    /// Attempts beyond the first, as a share of calls in the last ten seconds, before they stop. Default 0.2; at
+    /// least 10 are always allowed.
+    pub budget: Option<f64>,
+}
+
+/// An outcome after which the next attempt may be made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum RetryOn {
+    /// No connection.
+    Connect,
+    /// No first byte in time.
+    Timeout,
+    /// 429.
+    RateLimited,
+    /// 500 to 599, 529 included.
+    ServerError,
+    /// The connection broke, or the answer was garbage, or an error event came in the stream, before any content.
+    Broken,
+    /// 401 or 403: the provider refuses our key.
+    Unauthorized,
+    /// 404: the provider does not know the model.
+    NotFound,
+}
+
+/// When a target is taken out of service.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Health {
+    /// Failures in a row that eject a target. 0 turns this off. Default 5.
+    pub consecutive_failures: Option<u32>,
+    /// Share of failed calls, over the last minute and at least 20 calls, that ejects a target. Default 0.5.
+    pub error_rate: Option<f64>,
+    /// First ejection; doubled with each further one in a row. Default 5s.
+    pub eject: Option<Span>,
+    /// No ejection is longer. Default 300s.
+    pub max_eject: Option<Span>,
+}
+
+/// A place that calls can go to.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Provider {
+    /// Start from a preset (`faregate presets` lists them). Default: the preset of the provider's own name, where there
+    /// is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub preset: Option<String>,
+    /// Base URL of the API, with its version: `https://api.example.com/v1`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub base_url: Option<String>,
+    /// What `base_url` speaks. Default: as the preset, else `openai`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dialect: Option<DialectName>,
+    /// Base URLs by dialect, for providers that speak several.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub endpoints: BTreeMap<DialectName, String>,
+    /// The key. Default: the preset's environment variable. Without any, the client's own key goes through when the
+    /// call was addressed to this provider by its path.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub credentials: Option<Credentials>,
+    /// How the key is sent. Default: as the preset, else `bearer`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub auth: Option<AuthScheme>,
+    /// Headers set on every call; they replace the client's.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub headers: BTreeMap<String, String>,
+    /// Trust and client certificate.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls: Option<ClientTls>,
+    /// HTTP version towards the provider. Default `1.1`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub http: Option<HttpVersion>,
+    /// Egress HTTP proxy, `http://[user:password@]host:port`, or `none`. Default: HTTPS_PROXY / HTTP_PROXY and NO_PROXY.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub proxy: Option<String>,
+    /// Timeouts of calls to this provider.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub timeouts: Option<Timeouts>,
+    /// Connections at one time; further calls count as `upstream_connect` failures and fall back. 0 means no limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_connections: Option<usize>,
+    /// Idle connections kept. Default 64.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_idle: Option<usize>,
+    /// Whether streams report usage. Default: as the preset, else `ask`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stream_usage: Option<StreamUsage>,
+    /// Models that this provider serves, as globs; used where no route matches.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub models: Option<Vec<String>>,
+    /// Settings of the built-in simulated provider (`preset: simulated`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub simulate: Option<Simulate>,
+}
+
+/// A wire format of an LLM API.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum DialectName {
+    /// OpenAI: chat completions, responses, completions, embeddings.
+    Openai,
+    /// Anthropic: messages.
+    Anthropic,
+    /// Anything else: passed through unread under the provider's path prefix.
+    Opaque,
+}
+
+/// A provider's key.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case", untagged)]
+pub enum Credentials {
+    /// `none`: send no key.
+    Word(CredentialsWord),
+    /// Where the key stands.
+    Secret(SecretSource),
+}
+
+/// A credential that is not a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum CredentialsWord {
+    /// Send no key.
+    None,
+    /// Send the client's own key on, whichever provider the call was addressed to. Never across providers by default.
+    Client,
+}
+
+/// How a key is sent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum AuthScheme {
+    /// `Authorization: Bearer KEY`.
+    Bearer,
+    /// The bare key in a header of this name.
+    Header(String),
+}
+
+/// Trust and client certificate towards a provider; PEM files.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ClientTls {
+    /// CA certificates to trust instead of the system's.
+    pub ca: Option<PathBuf>,
+    /// Client certificate chain.
+    pub certificate: Option<PathBuf>,
+    /// Client key.
+    pub key: Option<PathBuf>,
+    /// Name to expect in the provider's certificate (and SNI) instead of the URL's host.
+    pub server_name: Option<String>,
+}
+
+/// HTTP version towards a provider.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum HttpVersion {
+    /// HTTP/1.1.
+    #[serde(rename = "1.1")]
+    Http1,
+    /// HTTP/2 over TLS.
+    #[serde(rename = "2")]
+    Http2,
+}
+
+/// Whether an OpenAI chat stream reports usage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum StreamUsage {
+    /// Only when asked (`stream_options.include_usage`): ask for it, and strip what the client did not ask for.
+    Ask,
+    /// Always.
+    Always,
+    /// Never, or the provider refuses the question.
+    Never,
+}
+
+/// Settings of the built-in simulated provider.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Simulate {
+    /// Time to the first byte.
+    pub delay: Span,
+    /// Speed of streams; 0 means as fast as it goes.
+    pub tokens_per_second: u32,
+    /// Length of an answer, in tokens.
+    pub output_tokens: u32,
+    /// Share of calls that fail, 0 to 1.
+    pub error_rate: f64,
+    /// Status of failed calls.
+    pub error_status: u16,
+    /// Price per million input tokens in dollars, stated in `usage.cost`, as a decimal such as "0.15".
+    pub input_price: Option<String>,
+    /// Price per million output tokens in dollars.
+    pub output_price: Option<String>,
+    /// Seed of the text and of failures.
+    pub seed: u64,
+}
+
+/// Which calls go where.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Route {
+    /// Shown in metrics, logs and `x-faregate-route`.
+    pub name: String,
+    /// Conditions; all that are given must hold. Left out: matches every call.
+    #[serde(default, rename = "match")]
+    pub matches: Match,
+    /// How targets are chosen.
+    #[serde(default)]
+    pub strategy: Strategy,
+    /// Keeps a conversation at one target (`weighted` only).
+    #[serde(default)]
+    pub sticky: Option<Sticky>,
+    /// Where the call may go.
+    pub targets: Vec<Target>,
+    /// Retries of this route.
+    #[serde(default)]
+    pub retry: Option<Retry>,
+    /// Timeouts of this route.
+    #[serde(default)]
+    pub timeouts: Option<Timeouts>,
+    /// Largest request body of this route.
+    #[serde(default)]
+    pub max_body: Option<Size>,
+    /// Calls of this route at one time: 429 beyond.
+    #[serde(default)]
+    pub max_calls: Option<usize>,
+}
+
+/// Conditions of a route; all that are given must hold.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Match {
+    /// Model names or globs (`gpt-4*`), any of them; seen after aliases.
+    pub model: OneOrMany,
+    /// APIs, any of them.
+    pub api: Vec<Api>,
+    /// Request headers: name -> value or glob.
+    pub headers: BTreeMap<String, String>,
+    /// Calling apps, or globs, any of them.
+    pub app: OneOrMany,
+    /// Start of the request's path.
+    pub path_prefix: Option<String>,
+}
+
+/// One string or a list of them.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(from = "OneOrManyForm")]
+pub struct OneOrMany(pub Vec<String>);
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(untagged)]
+enum OneOrManyForm {
+    One(String),
+    Many(Vec<String>),
+}
+
+impl From<OneOrManyForm> for OneOrMany {
+    fn from(form: OneOrManyForm) -> Self {
+        match form {
+            OneOrManyForm::One(one) => Self(vec![one]),
+            OneOrManyForm::Many(many) => Self(many),
+        }
+    }
+}
+
+/// An API as routes tell them apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Api {
+    /// OpenAI chat completions.
+    Chat,
+    /// OpenAI responses.
+    Responses,
+    /// OpenAI legacy completions.
+    Completions,
+    /// OpenAI embeddings.
+    Embeddings,
+    /// Anthropic messages.
+    Messages,
+    /// Anything else.
+    Other,
+}
+
+/// How targets are chosen.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Strategy {
+    /// The lowest priority number first, in order of the file among equals.
+    #[default]
+    Fallback,
+    /// Among targets of the lowest priority number, at random by weight; the others are fallbacks.
+    Weighted,
+}
+
+/// Keeps a conversation at one target.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Sticky {
+    /// By the value of this request header.
+    Header(String),
+    /// By the start of the conversation (model, and the body up to and including the first user message).
+    Conversation,
+}
+
+/// Where a call may go.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Target {
+    /// Name of a provider.
+    pub provider: String,
+    /// The model's name at that provider. Default: as asked (after aliases).
+    #[serde(default)]
+    pub model: Option<String>,
+    /// Share under `weighted`. 0: never chosen first, still a fallback. Default 1.
+    #[serde(default = "one_u32")]
+    pub weight: u32,
+    /// Lower comes first. Default: all equal.
+    #[serde(default)]
+    pub priority: u32,
+}
+
+fn one_u32() -> u32 {
+    1
+}
+
+impl Default for Server {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 4000)),
+            admin: SocketAddr::from(([127, 0, 0, 1], 4001)),
+            tls: None,
+            keys: Vec::new(),
+            allow_open: false,
+            workers: 0,
+            limits: Limits::default(),
+            client_timeouts: ClientTimeouts::default(),
+            grace: Span::secs(30),
+            half_close: HalfClose::default(),
+            upgrade_socket: None,
+        }
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { head: Size(64 << 10), body: Size(32 << 20), bodies_in_flight: Size(256 << 20), calls: 0, connections: 0 }
+    }
+}
+
+impl Default for ClientTimeouts {
+    fn default() -> Self {
+        Self { head: Span::secs(10), body: Span::secs(30), idle: Span::secs(120), write: Span::secs(60) }
+    }
+}
+
+impl Default for Observe {
+    fn default() -> Self {
+        Self {
+            log: Log::default(),
+            usage_records: None,
+            traces: None,
+            app: None,
+            app_header: "x-faregate-app".into(),
+            max_apps: 200,
+            response_headers: true,
+        }
+    }
+}
+
+impl Default for Simulate {
+    fn default() -> Self {
+        Self {
+            delay: Span::millis(0),
+            tokens_per_second: 0,
+            output_tokens: 50,
+            error_rate: 0.0,
+            error_status: 500,
+            input_price: None,
+            output_price: None,
+            seed: 0,
+        }
+    }
+}

@@ -1,0 +1,34 @@
+//! Faregate: an LLM gateway that runs beside every pod.
+//!
+//! # Layout
+//!
+//! A call flows `server` -> `gateway` -> `upstream` and back; everything else serves that path.
+//!
+//! - [`server`]: listeners, HTTP in, admin port, reload, shutdown.
+//! - [`gateway`]: the life of a call: decode, attempts, relay, rescue.
+//! - [`upstream`]: connections, pools, TLS, credentials, URLs.
+//! - [`routing`]: configuration compiled to an immutable table; match, select, health.
+//! - [`dialect`]: wire formats of LLM APIs; pure, no I/O.
+//! - [`http1`]: the HTTP/1.1 codec; pure, no I/O.
+//! - [`chat`]: plain data that dialects share.
+//! - [`config`]: as-typed configuration, validation, presets, JSON Schema.
+//! - [`metering`]: the record of one call, reported on `Drop`.
+//! - [`telemetry`]: metric names, the registry, logs, traces.
+//! - [`simulated`]: the built-in provider for demos, load tests and fire drills.
+//! - [`cli`]: subcommands.
+//!
+//! Who may import whom is kept by `tests/architecture.rs`; ARCHITECTURE.md tells the story.
+
+pub mod chat;
+pub mod cli;
+pub mod config;
+pub mod dialect;
+pub mod error;
+pub mod gateway;
+pub mod http1;
+pub mod metering;
+pub mod routing;
+pub mod server;
+pub mod simulated;
+pub mod telemetry;
+pub mod upstream;
