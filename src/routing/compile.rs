@@ -21,7 +21,7 @@ use super::provider::{Provider, slot};
 use super::route::{Route, Target};
 use super::table::RoutingTable;
 use crate::config::Config;
-use crate::config::types::{self as config, DialectName, Simulate, Strategy, StreamUsage};
+use crate::config::types::{self as config, DialectName, Strategy, StreamUsage};
 use crate::dialect::DialectId;
 
 /// Why a configuration cannot be compiled.
@@ -179,7 +179,7 @@ impl<'c> Compiler<'c> {
         Provider {
             index,
             name: name.into(),
-            simulated: simulated.then(|| provider.simulate.clone().unwrap_or_else(Simulate::default)),
+            simulated: simulated.then(|| provider.simulate.clone().unwrap_or_default()),
             stream_usage: provider.stream_usage.unwrap_or(StreamUsage::Ask),
             timeouts: Timeouts::resolve(&[provider.timeouts.as_ref(), Some(&self.config.defaults.timeouts)]),
             endpoints,

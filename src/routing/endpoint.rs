@@ -79,6 +79,7 @@ fn split_port(authority: &str) -> Result<(&str, Option<u16>), EndpointError> {
         Some(end) if authority.len() == end + 1 => None,
         Some(end) if authority[end + 1..].starts_with(':') => Some(end + 1),
         Some(_) => return Err(EndpointError::Host),
+        None if authority.starts_with('[') => return Err(EndpointError::Host),
         None => authority.find(':'),
     };
     let Some(colon) = colon else { return Ok((authority, None)) };
