@@ -32,3 +32,4 @@ pub mod server;
 pub mod simulated;
 pub mod telemetry;
 pub mod upstream;
+pub mod wire;

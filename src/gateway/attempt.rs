@@ -1,0 +1,281 @@
+//! One attempt at one target: connect, send, and read as much of the answer as must be known before the client gets
+//! any of it.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use smallvec::SmallVec;
+
+use super::call::{Call, Request};
+use super::failure::{Failure, Reply};
+use super::outgoing::Outgoing;
+use super::paths;
+use crate::config::types::{RetryOn, StreamUsage};
+use crate::dialect::{Operation, Tap};
+use crate::error::{ClientError, Kind};
+use crate::http1::ResponseHead;
+use crate::metering::{Exchange, Outcome, TargetMeter};
+use crate::routing::{Endpoint, Target};
+use crate::upstream::{Conn, ExchangeError, KeyInjection, Link, OutHead, RequestBody, within};
+
+/// This much of an answer is held back at most.
+const MAX_HELD: usize = 64 * 1024;
+/// An event stream without content is held back for so long at most.
+const HOLD_FOR: Duration = Duration::from_secs(10);
+/// A refusal's body is kept up to here.
+const MAX_REFUSAL: usize = 64 * 1024;
+/// And waited for so long.
+const REFUSAL_PATIENCE: Duration = Duration::from_secs(5);
+
+/// One attempt's surroundings.
+pub(super) struct Attempt<'a> {
+    pub(super) call: &'a Call<'a>,
+    request: &'a Request,
+    pub(super) target: &'a Target,
+    pub(super) meter: &'a Arc<TargetMeter>,
+    link: &'a Link,
+    endpoint: &'a Endpoint,
+    /// The model's name at the provider.
+    pub(super) model: Option<&'a str>,
+    pub(super) deadline: Instant,
+    /// Another attempt could follow, so that content is waited for before anything reaches the client.
+    more: bool,
+}
+
+/// A provider's answer, from which nothing has been sent to the client yet.
+pub(super) struct Ready {
+    pub(super) conn: Conn,
+    pub(super) head: ResponseHead,
+    pub(super) tap: Option<Tap>,
+    /// The bytes leave changed, so the provider's content-length does not hold.
+    pub(super) rewritten: bool,
+    pub(super) held: SmallVec<[Bytes; 4]>,
+    /// The body is complete.
+    pub(super) ended: bool,
+    /// An error inside a 2xx answer.
+    pub(super) refusal: Option<(RetryOn, Outcome)>,
+    /// When the newest of `held` came.
+    pub(super) received: Instant,
+}
+
+impl<'a> Attempt<'a> {
+    pub(super) fn new(
+        call: &'a Call<'a>,
+        request: &'a Request,
+        target: &'a Target,
+        model: Option<&'a str>,
+        deadline: Instant,
+        more: bool,
+    ) -> Result<Self, ClientError> {
+        let inconsistent = || ClientError::new(Kind::Internal, "the routing table is inconsistent");
+        Ok(Self {
+            call,
+            request,
+            target,
+            meter: call.live.meter(target).ok_or_else(inconsistent)?,
+            link: call.live.upstreams.link(&target.provider).ok_or_else(inconsistent)?,
+            endpoint: target.provider.endpoint(call.dialect).ok_or_else(inconsistent)?,
+            model: target.model.as_deref().or(model),
+            deadline,
+            more,
+        })
+    }
+
+    /// What is left of `limit` before the call's deadline.
+    pub(super) fn bound(&self, limit: Duration) -> Duration {
+        limit.min(self.deadline.saturating_duration_since(Instant::now()))
+    }
+
+    /// Makes the attempt. May be dropped at any await: the connection closes with it.
+    pub(super) async fn run(&self, exchange: &mut Exchange) -> Result<Ready, Failure> {
+        let provider = &self.target.provider;
+        let addressed = self.call.addresses(provider);
+        let key = self.link.credential().inject(addressed);
+        if matches!(key, KeyInjection::Missing) {
+            return Err(Failure::no_key(&provider.name));
+        }
+        let changed = self.model.filter(|model| self.request.model.as_deref() != Some(*model));
+        let strip = self.asks_for_usage();
+        let body = self.request.facts.patch(&self.request.body, changed, strip);
+        let head = self.head(&key, addressed, exchange);
+        let (mut conn, head) = self.exchange(&head, &body, exchange).await?;
+        exchange.response_head(head.status);
+        if !(200..300).contains(&head.status) {
+            let now = Instant::now();
+            let nothing = SmallVec::new();
+            let tap = None;
+            let rewritten = false;
+            return Ok(Ready { conn, head, tap, rewritten, held: nothing, ended: false, refusal: None, received: now });
+        }
+        let stream = is_event_stream(&head);
+        let encoded = head.headers.get("content-encoding").is_some_and(|e| !e.eq_ignore_ascii_case(b"identity"));
+        let rewritten = strip && stream && !encoded;
+        let mut tap =
+            (!encoded).then(|| Tap::new(self.call.dialect, self.call.operation, stream, rewritten));
+        let mut held = SmallVec::new();
+        let mut ended = false;
+        let mut refusal = None;
+        let mut received = Instant::now();
+        if !stream || self.more {
+            let began = received;
+            let mut raw: SmallVec<[Bytes; 4]> = SmallVec::new();
+            loop {
+                let idle = self.bound(self.target.timeouts.idle);
+                let going_on = within(idle, conn.chunks(&mut raw))
+                    .await
+                    .map_err(|_| Failure::timeout(idle))?
+                    .map_err(Failure::broken)?;
+                received = Instant::now();
+                feed(&mut tap, &mut raw, &mut held, going_on);
+                ended = !going_on;
+                if let Some(error) = tap.as_ref().and_then(Tap::error) {
+                    refusal = Some(Failure::of_event(error));
+                    break;
+                }
+                let content = stream && tap.as_ref().is_none_or(Tap::content_started);
+                let enough = held.iter().map(Bytes::len).sum::<usize>() >= MAX_HELD;
+                if ended || content || enough || (stream && began.elapsed() > HOLD_FOR) {
+                    break;
+                }
+            }
+            if tap.as_ref().is_some_and(Tap::content_started) {
+                exchange.first_content();
+            }
+        }
+        Ok(Ready { conn, head, tap, rewritten, held, ended, refusal, received })
+    }
+
+    /// Whether usage must be asked for on the client's behalf.
+    fn asks_for_usage(&self) -> bool {
+        let facts = &self.request.facts;
+        matches!(self.call.operation, Operation::Chat | Operation::Completions)
+            && facts.stream()
+            && !facts.asks_usage()
+            && self.target.provider.stream_usage == StreamUsage::Ask
+    }
+
+    fn head(&self, key: &KeyInjection, addressed: bool, exchange: &Exchange) -> OutHead {
+        let call = self.call;
+        let provider = &self.target.provider;
+        let path = match &call.api {
+            Some(api) => paths::of_api(self.endpoint, api, call.rest, addressed, self.model),
+            None => paths::unread(self.endpoint, call.rest),
+        };
+        let traceparent = exchange.traceparent();
+        let outgoing = Outgoing {
+            headers: &call.head.headers,
+            key,
+            guarded: !call.gateway.keys.is_open(),
+            set: &provider.headers,
+            defaults: &provider.default_headers,
+            app_header: &call.gateway.settings.app_header,
+            request_id: exchange.request_id(),
+            traceparent: &traceparent,
+            read: true,
+            upgrade: false,
+        };
+        OutHead {
+            method: call.head.method.clone(),
+            target: paths::with_query(path, call.head.query()),
+            authority: self.endpoint.authority.clone(),
+            lines: outgoing.write(),
+        }
+    }
+
+    /// Connects, sends and waits for the response's head. A kept connection that turns out to be dead is replaced
+    /// once; since nothing was answered on it, that is no attempt of its own.
+    async fn exchange(
+        &self,
+        head: &OutHead,
+        body: &Bytes,
+        exchange: &mut Exchange,
+    ) -> Result<(Conn, ResponseHead), Failure> {
+        let mut fresh = false;
+        loop {
+            let connect = self.bound(self.target.timeouts.connect);
+            let opened = self.link.open(self.call.dialect, connect, fresh).await.map_err(Failure::connect)?;
+            exchange.attempt_connected(opened.reused, opened.took);
+            let mut conn = opened.conn;
+            let first_byte = self.bound(self.target.timeouts.first_byte);
+            let talk = async {
+                conn.send(head, RequestBody::Whole(body)).await?;
+                exchange.request_sent();
+                conn.response(&head.method).await
+            };
+            match within(first_byte, talk).await {
+                Err(_) => return Err(Failure::timeout(first_byte)),
+                Ok(Ok(response)) => return Ok((conn, response)),
+                Ok(Err(error)) if opened.reused && is_silence(&error) => fresh = true,
+                Ok(Err(error)) => return Err(Failure::broken(error)),
+            }
+        }
+    }
+}
+
+impl Ready {
+    /// Turns a refusal into a failure that keeps the provider's words.
+    pub(super) async fn into_failure(mut self, on: RetryOn, outcome: Outcome) -> Failure {
+        let mut size: usize = self.held.iter().map(Bytes::len).sum();
+        let rest = async {
+            while !self.ended && size < MAX_REFUSAL {
+                let mut raw: SmallVec<[Bytes; 4]> = SmallVec::new();
+                let going_on = self.conn.chunks(&mut raw).await?;
+                size += raw.iter().map(Bytes::len).sum::<usize>();
+                self.held.extend(raw);
+                self.ended = !going_on;
+            }
+            Ok::<_, ExchangeError>(())
+        };
+        let complete = within(REFUSAL_PATIENCE, rest).await.is_ok_and(|read| read.is_ok()) && self.ended;
+        let retry_after = retry_after(&self.head);
+        if complete {
+            self.conn.release();
+        }
+        let error = ClientError::new(Kind::UpstreamBroken, format!("the provider answered {}", self.head.status));
+        let body: Bytes = match self.held.as_slice() {
+            [one] => one.clone(),
+            several => several.concat().into(),
+        };
+        let reply = complete.then_some(Reply { head: self.head, body, rewritten: self.rewritten });
+        Failure { on, outcome, reply, error, retry_after }
+    }
+}
+
+/// Passes what came through the tap.
+pub(super) fn feed(
+    tap: &mut Option<Tap>,
+    raw: &mut SmallVec<[Bytes; 4]>,
+    out: &mut SmallVec<[Bytes; 4]>,
+    going_on: bool,
+) {
+    match tap {
+        Some(tap) => {
+            for chunk in raw.drain(..) {
+                tap.feed(chunk, out);
+            }
+            if !going_on {
+                tap.finish(out);
+            }
+        }
+        None => out.extend(raw.drain(..)),
+    }
+}
+
+fn is_event_stream(head: &ResponseHead) -> bool {
+    head.headers
+        .get("content-type")
+        .and_then(|value| value.get(..17))
+        .is_some_and(|start| start.eq_ignore_ascii_case(b"text/event-stream"))
+}
+
+/// Failed before the provider said anything: on a kept connection that means it had died.
+fn is_silence(error: &ExchangeError) -> bool {
+    matches!(error, ExchangeError::ClosedBeforeHead | ExchangeError::Io(_) | ExchangeError::Http2(_))
+}
+
+/// `Retry-After` in seconds, or its millisecond form that some providers send.
+fn retry_after(head: &ResponseHead) -> Option<Duration> {
+    let number = |name: &str| std::str::from_utf8(head.headers.get(name)?).ok()?.trim().parse::<u64>().ok();
+    number("retry-after-ms").map(Duration::from_millis).or_else(|| number("retry-after").map(Duration::from_secs))
+}

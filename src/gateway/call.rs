@@ -1,0 +1,218 @@
+//! The start of a call: who calls, what is asked, where it may go.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use http::Method;
+
+use super::auth::KEY_HEADERS;
+use super::downstream::Downstream;
+use super::forward::Marks;
+use super::live::{Gateway, Live};
+use super::{attempts, passthrough, rescue};
+use crate::dialect::{self, ApiCall, DialectId, Operation, RequestFacts};
+use crate::error::{ClientError, Kind};
+use crate::http1::{Headers, RequestHead};
+use crate::metering::{Exchange, Opened};
+use crate::routing::{CallFacts, HeaderLookup, Provider, Selection};
+
+/// What a call is, from its head on.
+pub(super) struct Call<'a> {
+    pub(super) gateway: &'a Gateway,
+    /// The table that this call began with.
+    pub(super) live: Arc<Live>,
+    pub(super) head: &'a RequestHead,
+    /// The path without the provider's prefix.
+    pub(super) rest: &'a str,
+    /// The provider that the path names.
+    pub(super) vendor: Option<Arc<Provider>>,
+    pub(super) api: Option<ApiCall<'a>>,
+    pub(super) dialect: DialectId,
+    pub(super) operation: Operation,
+    pub(super) accepted: Instant,
+    /// Differs from call to call; all that is random in a call derives from it.
+    pub(super) seed: u64,
+}
+
+/// A request whose body is here.
+pub(super) struct Request {
+    pub(super) body: Bytes,
+    pub(super) facts: RequestFacts,
+    /// The model that the client named.
+    pub(super) model: Option<Box<str>>,
+}
+
+struct HeaderMap<'a>(&'a Headers);
+
+impl HeaderLookup for HeaderMap<'_> {
+    fn header(&self, name: &str) -> Option<&[u8]> {
+        self.0.get(name)
+    }
+}
+
+/// Serves one call, whatever becomes of it. Leaves exactly one record, also when this future is dropped.
+pub async fn serve<D: Downstream>(gateway: &Gateway, head: &RequestHead, down: &mut D, accepted: Instant) {
+    let live = gateway.live.load_full();
+    let (vendor, rest) = split_prefix(&live, head.path());
+    let api = dialect::recognise(&head.method, rest);
+    let (dialect, operation) = match &api {
+        Some(api) => (api.dialect, api.operation),
+        None => (guess_dialect(vendor.as_deref(), &head.headers), Operation::Other),
+    };
+    let opened = Opened::new(
+        head.headers.get("x-request-id"),
+        head.headers.get("traceparent"),
+        dialect,
+        operation,
+        accepted,
+    );
+    let seed = opened.seed();
+    let mut exchange = gateway.meter.open(opened);
+    let call = Call { gateway, live, head, rest, vendor, api, dialect, operation, accepted, seed };
+    if let Err(error) = call.run(down, &mut exchange).await {
+        let marks = Marks { request_id: exchange.request_id().into(), ..Marks::default() };
+        rescue::answer(&call, &error, &marks, down, &mut exchange).await;
+    }
+}
+
+impl<'a> Call<'a> {
+    /// Ends well, or with an error that nobody has been told yet.
+    async fn run<D: Downstream>(&self, down: &mut D, exchange: &mut Exchange) -> Result<(), ClientError> {
+        let Some(_counted) = self.gateway.enter() else {
+            let error = ClientError::new(Kind::Overloaded, "too many calls are in flight here; try again");
+            return Err(error.with_retry_after(std::time::Duration::from_secs(1)));
+        };
+        self.identify(exchange)?;
+        if self.reads_body() {
+            self.serve_read(down, exchange).await
+        } else {
+            passthrough::serve(self, down, exchange).await
+        }
+    }
+
+    /// Who calls: by inbound key, else by header.
+    fn identify(&self, exchange: &mut Exchange) -> Result<(), ClientError> {
+        let keys = &self.gateway.keys;
+        if !keys.is_open() {
+            let Some(name) = keys.identify(&self.head.headers) else {
+                let offered = KEY_HEADERS.iter().any(|name| self.head.headers.get(name).is_some());
+                let message = if offered {
+                    "this key is not known here"
+                } else {
+                    "a key is needed here: send it as `Authorization: Bearer KEY`, `x-api-key` or `api-key`"
+                };
+                return Err(ClientError::new(Kind::Unauthorized, message));
+            };
+            exchange.set_app(&name);
+            return Ok(());
+        }
+        let header = self.head.headers.get(&self.gateway.settings.app_header);
+        if let Some(app) = header.and_then(|value| std::str::from_utf8(value).ok()) {
+            exchange.set_app(app);
+        }
+        Ok(())
+    }
+
+    /// Calls of a known API are read whole, so that they can be routed and tried again; all else streams through.
+    fn reads_body(&self) -> bool {
+        let read = matches!(
+            self.operation,
+            Operation::Chat
+                | Operation::Responses
+                | Operation::Completions
+                | Operation::Embeddings
+                | Operation::Messages
+                | Operation::CountTokens
+        );
+        read && self.head.method == Method::POST
+    }
+
+    async fn serve_read<D: Downstream>(&self, down: &mut D, exchange: &mut Exchange) -> Result<(), ClientError> {
+        if let Some(encoding) = self.head.headers.get("content-encoding")
+            && !encoding.eq_ignore_ascii_case(b"identity")
+        {
+            let message = "a compressed request body cannot be routed; send it without content-encoding";
+            return Err(ClientError::new(Kind::BadRequest, message));
+        }
+        let read = down.read_body(self.gateway.settings.max_body, &self.gateway.bodies).await;
+        let (body, _held) = match read {
+            Ok(read) => read,
+            // Nobody is left to be told when the client is gone.
+            Err(error) => return rescue::of_read(error).map_or(Ok(()), Err),
+        };
+        exchange.body_complete();
+        let facts = dialect::scan(self.operation, &body)
+            .map_err(|error| ClientError::new(Kind::BadRequest, error.to_string()))?;
+        let path_model = self.api.as_ref().and_then(|api| api.path_model);
+        let model: Option<Box<str>> = facts.model().or(path_model).map(Box::from);
+        exchange.set_request(model.as_deref(), facts.stream(), body.len());
+        let selection = self.select(model.as_deref(), exchange, &|| {
+            crate::routing::stable_hash(&body[..dialect::conversation_prefix(&body).min(body.len())])
+        })?;
+        exchange.set_route(&selection.route.name);
+        if let Some(limit) = selection.route.max_body.filter(|limit| body.len() > *limit) {
+            let message = format!("the request body is larger than {limit} bytes, the limit of this route");
+            return Err(ClientError::new(Kind::PayloadTooLarge, message));
+        }
+        let _running = match &selection.route.calls {
+            Some(limit) => Some(limit.try_acquire().ok_or_else(|| {
+                let message = format!("more than {} calls at a time on this route; try again", limit.most());
+                ClientError::new(Kind::RateLimited, message).with_retry_after(std::time::Duration::from_secs(1))
+            })?),
+            None => None,
+        };
+        let request = Request { body, facts, model };
+        attempts::run(self, &request, &selection, down, exchange).await
+    }
+
+    /// Where the call may go.
+    pub(super) fn select(
+        &self,
+        model: Option<&str>,
+        exchange: &Exchange,
+        conversation: &dyn Fn() -> u64,
+    ) -> Result<Selection, ClientError> {
+        let facts = CallFacts {
+            dialect: self.dialect,
+            operation: self.operation,
+            model,
+            path: self.head.path(),
+            vendor: self.vendor.as_ref(),
+            app: exchange.app(),
+            headers: &HeaderMap(&self.head.headers),
+            conversation,
+            seed: self.seed,
+            now: Instant::now(),
+        };
+        self.live.table.select(&facts).map_err(|error| ClientError::new(Kind::NoRoute, error.to_string()))
+    }
+
+    /// Whether the client addressed this provider itself.
+    pub(super) fn addresses(&self, provider: &Arc<Provider>) -> bool {
+        self.vendor.as_ref().is_some_and(|vendor| vendor.index == provider.index)
+    }
+}
+
+/// The provider that the first segment of a path names, and the path without it.
+fn split_prefix<'a>(live: &Live, path: &'a str) -> (Option<Arc<Provider>>, &'a str) {
+    let bare = path.strip_prefix('/').unwrap_or(path);
+    let segment = bare.split('/').next().unwrap_or_default();
+    match live.table.provider_for_prefix(segment) {
+        Some(provider) => {
+            let rest = &bare[segment.len()..];
+            (Some(provider.clone()), if rest.is_empty() { "/" } else { rest })
+        }
+        None => (None, path),
+    }
+}
+
+/// In which dialect to speak to a client of whom the path tells nothing.
+fn guess_dialect(vendor: Option<&Provider>, headers: &Headers) -> DialectId {
+    if let Some(vendor) = vendor {
+        let opaque = vendor.endpoint(DialectId::Opaque).map(|_| DialectId::Opaque);
+        let first = || vendor.endpoints().map(|(dialect, _)| dialect).next();
+        return opaque.or_else(first).unwrap_or(DialectId::Opaque);
+    }
+    dialect::of_headers(|name| headers.get(name).is_some())
+}

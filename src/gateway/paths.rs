@@ -1,0 +1,84 @@
+//! Which path a call takes at a provider.
+
+use std::borrow::Cow;
+
+use crate::dialect::ApiCall;
+use crate::routing::Endpoint;
+
+/// The path at an endpoint for a call of a known API: the endpoint's base and the API's suffix; or, where the call was
+/// addressed to this very provider in a form of the provider's own (a deployment in the path), that form.
+pub(super) fn of_api(endpoint: &Endpoint, api: &ApiCall<'_>, rest: &str, addressed: bool, model: Option<&str>) -> String {
+    if let (Some(asked), true) = (api.path_model, addressed) {
+        return match model {
+            Some(model) if model != asked => replace_segment(rest, asked, model),
+            _ => rest.to_owned(),
+        };
+    }
+    [&*endpoint.base_path, api.suffix].concat()
+}
+
+/// The path at an endpoint for a call that is passed through unread. `rest` may hold the provider's own base path
+/// (`/openai/v1/files`), the plain version prefix (`/v1/files`), or neither.
+pub(super) fn unread(endpoint: &Endpoint, rest: &str) -> String {
+    let base = &*endpoint.base_path;
+    if base.is_empty() || starts_with_segment(rest, base) {
+        return rest.to_owned();
+    }
+    let bare = if starts_with_segment(rest, "/v1") { &rest[3..] } else { rest };
+    [base, bare].concat()
+}
+
+fn starts_with_segment(path: &str, prefix: &str) -> bool {
+    path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+fn replace_segment(path: &str, old: &str, new: &str) -> String {
+    let new: Cow<'_, str> = percent_encoding::utf8_percent_encode(new, percent_encoding::NON_ALPHANUMERIC).into();
+    let mut done = false;
+    let segments: Vec<&str> = path
+        .split('/')
+        .map(|segment| {
+            if !done && segment == old {
+                done = true;
+                &*new
+            } else {
+                segment
+            }
+        })
+        .collect();
+    segments.join("/")
+}
+
+/// `path` with the query that came with it.
+pub(super) fn with_query(mut path: String, query: Option<&str>) -> String {
+    if let Some(query) = query {
+        path.push('?');
+        path.push_str(query);
+    }
+    path
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn endpoint(base: &str) -> Endpoint {
+        Endpoint { tls: true, host: "h".into(), port: 443, base_path: base.into(), authority: "h".into() }
+    }
+
+    #[test]
+    fn unread_paths_take_the_providers_base_once() {
+        assert_eq!(unread(&endpoint("/v1"), "/v1/files/f-1"), "/v1/files/f-1");
+        assert_eq!(unread(&endpoint("/openai/v1"), "/openai/v1/files"), "/openai/v1/files");
+        assert_eq!(unread(&endpoint("/openai/v1"), "/v1/files"), "/openai/v1/files");
+        assert_eq!(unread(&endpoint("/api/v1"), "/credits"), "/api/v1/credits");
+        assert_eq!(unread(&endpoint(""), "/v1beta/models"), "/v1beta/models");
+        assert_eq!(unread(&endpoint("/v1"), "/v1beta/models"), "/v1/v1beta/models");
+    }
+
+    #[test]
+    fn a_deployment_in_the_path_is_renamed_once() {
+        let path = replace_segment("/openai/deployments/a/chat/a", "a", "b c");
+        assert_eq!(path, "/openai/deployments/b%20c/chat/a");
+    }
+}
