@@ -1,5 +1,6 @@
 //! Attempts at targets, in order, until one answers or none is left.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::attempt::{Attempt, Ready};
@@ -11,66 +12,63 @@ use super::{relay, rescue};
 use crate::config::types::RetryOn;
 use crate::error::{ClientError, Kind};
 use crate::metering::{Exchange, Outcome};
-use crate::routing::{Candidate, RetryPolicy, Selection};
+use crate::routing::{RetryPolicy, Selection, Target};
 
 /// Tries targets until one answers, and relays its answer. When none does, the last meaningful error is the answer.
 pub(super) async fn run<D: Downstream>(
     call: &Call<'_>,
     request: &Request,
-    selection: &Selection,
+    selection: Selection,
     down: &mut D,
     exchange: &mut Exchange,
 ) -> Result<(), ClientError> {
-    let policy = &selection.route.retry;
-    let budget = call.live.table.retry_budget();
-    budget.deposit();
-    let deadline = call.accepted + selection.route.timeouts.total;
-    let last = selection.candidates.len().saturating_sub(1);
-    let mut attempts = 0;
+    let Selection { route, model, mut candidates } = selection;
+    let policy = &route.retry;
+    route.retry_budget.deposit();
+    let deadline = call.accepted + route.timeouts.total;
+    let last = candidates.len().saturating_sub(1);
+    let mut marks = Marks { request_id: exchange.request_id().into(), route: Some(route.name.clone()), ..Marks::default() };
     let mut failed: Option<Failure> = None;
-    let mut tried: Option<&Candidate> = None;
-    'targets: for (at, candidate) in selection.candidates.iter().enumerate() {
-        tried = Some(candidate);
+    'targets: for at in 0..candidates.len() {
+        let target = Arc::clone(&candidates[at].target);
         let mut again = 0;
         loop {
-            let left = attempts + 1 < policy.max_attempts;
+            let left = marks.attempts + 1 < policy.max_attempts;
             let here = again + 1 < policy.attempts_per_target;
             let more = left && (here || at < last);
-            let attempt = Attempt::new(call, request, &candidate.target, selection.model.as_deref(), deadline, more)?;
-            attempts += 1;
+            let attempt = Attempt::new(call, request, &target, model.as_deref(), deadline, more)?;
+            marks.count(&attempt);
             exchange.begin_attempt(attempt.meter, attempt.model);
-            let Some(outcome) = unless_gone(down, Box::pin(attempt.run(exchange))).await else {
+            let Some(tried) = unless_gone(down, attempt.run(exchange)).await else {
                 exchange.end_attempt(Outcome::ClientDisconnected);
-                candidate.target.health.abandon(Instant::now());
                 return Ok(());
             };
-            let go_on = |on| more && policy.retries(on) && Instant::now() < deadline && budget.try_withdraw();
-            let failure = match outcome {
+            let go_on =
+                |on| more && policy.retries(on) && Instant::now() < deadline && route.retry_budget.try_withdraw();
+            let failure = match tried {
                 Ok(ready) => match ready.refusal() {
                     Some((on, outcome)) if go_on(on) => ready.into_failure(on, outcome).await,
                     refusal => {
-                        let marks = marks(selection, candidate, attempt.model, attempts, exchange);
+                        // Targets that were not tried may be probed by others.
+                        candidates.truncate(at + 1);
                         relay::run(&attempt, ready, refusal, &marks, down, exchange).await;
                         return Ok(());
                     }
                 },
+                Err(failure) if go_on(failure.on) => failure,
                 Err(failure) => {
-                    let again = go_on(failure.on);
-                    if !again {
-                        note(candidate, &failure, exchange);
-                        failed = Some(failure.or_better(failed));
-                        break 'targets;
-                    }
-                    failure
+                    note(&target, &failure, exchange);
+                    failed = Some(failure.or_better(failed));
+                    break 'targets;
                 }
             };
-            note(candidate, &failure, exchange);
-            let pause = here.then(|| pause_before(&failure, policy, again + 1, call.seed)).flatten();
+            note(&target, &failure, exchange);
+            let pause = if here { pause_before(&failure, policy, again + 1, call.seed) } else { None };
             let reason = failure.on;
             failed = Some(failure.or_better(failed));
             let Some(pause) = pause.filter(|pause| Instant::now() + *pause < deadline) else {
-                if let Some(next) = selection.candidates.get(at + 1) {
-                    exchange.fall_back(&candidate.target.provider.name, &next.target.provider.name, reason_text(reason));
+                if let Some(next) = candidates.get(at + 1) {
+                    exchange.fall_back(&target.provider.name, &next.target.provider.name, reason_text(reason));
                 }
                 break;
             };
@@ -80,9 +78,8 @@ pub(super) async fn run<D: Downstream>(
             }
         }
     }
+    drop(candidates);
     let failure = failed.ok_or_else(|| ClientError::new(Kind::NoRoute, "the route has no target for this call"))?;
-    let model = tried.and_then(|candidate| candidate.target.model.as_deref()).or(selection.model.as_deref());
-    let marks = tried.map(|candidate| marks(selection, candidate, model, attempts, exchange)).unwrap_or_default();
     rescue::give_up(call, failure, &marks, down, exchange).await;
     Ok(())
 }
@@ -96,12 +93,10 @@ pub(super) async fn unless_gone<D: Downstream, T>(down: &mut D, work: impl Futur
     }
 }
 
-fn note(candidate: &Candidate, failure: &Failure, exchange: &mut Exchange) {
+fn note(target: &Target, failure: &Failure, exchange: &mut Exchange) {
     exchange.end_attempt(failure.outcome);
     if failure.is_unhealthy() {
-        candidate.target.health.record(false, Instant::now());
-    } else {
-        candidate.target.health.abandon(Instant::now());
+        target.health.record(false, Instant::now());
     }
 }
 
@@ -129,24 +124,16 @@ fn reason_text(on: RetryOn) -> &'static str {
     }
 }
 
-fn marks(
-    selection: &Selection,
-    candidate: &Candidate,
-    model: Option<&str>,
-    attempts: u32,
-    exchange: &Exchange,
-) -> Marks {
-    Marks {
-        request_id: exchange.request_id().into(),
-        route: Some(selection.route.name.clone()),
-        provider: Some(candidate.target.provider.name.clone()),
-        model: model.map(Box::from),
-        attempts,
+impl Marks {
+    fn count(&mut self, attempt: &Attempt<'_>) {
+        self.attempts += 1;
+        self.provider = Some(attempt.target.provider.name.clone());
+        self.model = attempt.model.map(Box::from);
     }
 }
 
 impl Ready {
-    /// What the status asks for, unless it is an answer.
+    /// What the answer asks for, unless it is one.
     fn refusal(&self) -> Option<(RetryOn, Outcome)> {
         self.refusal.or_else(|| Failure::of_status(self.head.status))
     }

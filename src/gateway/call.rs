@@ -163,7 +163,7 @@ impl<'a> Call<'a> {
             None => None,
         };
         let request = Request { body, facts, model };
-        attempts::run(self, &request, &selection, down, exchange).await
+        attempts::run(self, &request, selection, down, exchange).await
     }
 
     /// Where the call may go.

@@ -24,7 +24,6 @@ use super::h2::H2;
 use super::pool::Pool;
 use super::tls::{Connectors, Lazy};
 use crate::config::types::{self, HttpVersion};
-use crate::dialect::DialectId;
 use crate::routing::{Endpoint, Provider, RoutingTable};
 
 /// Idle connections kept for a provider that says nothing else.
@@ -46,8 +45,7 @@ pub struct Upstreams {
 /// One provider.
 pub struct Link {
     settings: types::Provider,
-    endpoints: Vec<(DialectId, Endpoint)>,
-    origins: Vec<(DialectId, Arc<Origin>)>,
+    origins: Vec<(Endpoint, Arc<Origin>)>,
     credential: Credential,
 }
 
@@ -142,27 +140,20 @@ impl Link {
         env: impl Fn(&str) -> Option<String> + Copy,
     ) -> Result<Self, String> {
         let settings = provider.config.clone();
-        let mut origins: Vec<(DialectId, Arc<Origin>)> = Vec::new();
-        let mut endpoints = Vec::new();
-        for (dialect, endpoint) in provider.endpoints() {
-            let same = endpoints.iter().position(|(_, e): &(DialectId, Endpoint)| {
-                e.tls == endpoint.tls && e.host == endpoint.host && e.port == endpoint.port
-            });
-            let origin = match same {
-                Some(at) => origins[at].1.clone(),
-                None => Arc::new(Origin::new(endpoint, &settings, connectors, env)?),
-            };
-            origins.push((dialect, origin));
-            endpoints.push((dialect, endpoint.clone()));
+        let mut origins: Vec<(Endpoint, Arc<Origin>)> = Vec::new();
+        for (_, endpoint) in provider.endpoints() {
+            if !origins.iter().any(|(known, _)| is_same(known, endpoint)) {
+                origins.push((endpoint.clone(), Arc::new(Origin::new(endpoint, &settings, connectors, env)?)));
+            }
         }
         let credential = Credential::new(settings.credentials.as_ref(), settings.auth.as_ref(), env);
-        Ok(Self { settings, endpoints, origins, credential })
+        Ok(Self { settings, origins, credential })
     }
 
     /// Whether this link is what the provider needs, so that it can be kept across a reload.
     fn serves(&self, provider: &Provider) -> bool {
         self.settings == provider.config
-            && provider.endpoints().eq(self.endpoints.iter().map(|(dialect, endpoint)| (*dialect, endpoint)))
+            && provider.endpoints().all(|(_, endpoint)| self.origins.iter().any(|(known, _)| is_same(known, endpoint)))
     }
 
     /// The provider's key.
@@ -170,27 +161,30 @@ impl Link {
         &self.credential
     }
 
-    /// A connection to the endpoint of a dialect: a kept one unless `fresh`, else a new one.
+    /// A connection to one of the provider's endpoints: a kept one unless `fresh`, else a new one.
     ///
     /// # Errors
     /// Why there is none. Takes no longer than `timeout`.
-    pub async fn open(&self, dialect: DialectId, timeout: Duration, fresh: bool) -> Result<Opened, ConnectError> {
-        let origin = self.origins.iter().find(|(d, _)| *d == dialect).map(|(_, origin)| origin).ok_or_else(|| {
-            ConnectError::Resolve { host: dialect.as_str().into(), reason: "the provider has no such endpoint".into() }
+    pub async fn open(&self, endpoint: &Endpoint, timeout: Duration, fresh: bool) -> Result<Opened, ConnectError> {
+        let known = self.origins.iter().find(|(known, _)| is_same(known, endpoint));
+        let (_, origin) = known.ok_or_else(|| ConnectError::Resolve {
+            host: endpoint.host.to_string(),
+            reason: "it is no endpoint of this provider".into(),
         })?;
         origin.open(timeout, fresh).await
     }
 
     /// Idle and open HTTP/1.1 connections.
     pub fn connections(&self) -> (usize, usize) {
-        let mut seen: Vec<&Arc<Origin>> = Vec::new();
-        for (_, origin) in &self.origins {
-            if !seen.iter().any(|o| Arc::ptr_eq(o, origin)) {
-                seen.push(origin);
-            }
-        }
-        seen.iter().fold((0, 0), |(idle, open), o| (idle + o.pool.len(), open + o.open.load(Ordering::Relaxed)))
+        self.origins.iter().fold((0, 0), |(idle, open), (_, origin)| {
+            (idle + origin.pool.len(), open + origin.open.load(Ordering::Relaxed))
+        })
     }
+}
+
+/// Whether connections to one endpoint serve the other.
+fn is_same(one: &Endpoint, other: &Endpoint) -> bool {
+    one.port == other.port && one.tls == other.tls && one.host == other.host
 }
 
 impl Origin {

@@ -1,0 +1,234 @@
+//! Calls that are passed through unread: files, images, audio, batches, whatever a provider offers. Bodies stream both
+//! ways, so there is one attempt only.
+
+use std::time::Instant;
+
+use bytes::Bytes;
+use http::Method;
+use smallvec::SmallVec;
+
+use super::attempts::unless_gone;
+use super::call::Call;
+use super::downstream::{BodyLength, Downstream, End, ReadError};
+use super::failure::Failure;
+use super::forward::{self, Marks};
+use super::outgoing::Outgoing;
+use super::{paths, rescue, tunnel};
+use crate::error::{ClientError, Kind};
+use crate::http1::{Headers, ResponseHead};
+use crate::metering::{Exchange, Outcome};
+use crate::routing::{Endpoint, Target};
+use crate::upstream::{Conn, KeyInjection, OutHead, RequestBody, within};
+
+/// How an upload ended, where no answer came of it.
+enum Broken {
+    Client(ReadError),
+    Upstream(Failure),
+}
+
+/// Serves a call unread.
+pub(super) async fn serve<D: Downstream>(
+    call: &Call<'_>,
+    down: &mut D,
+    exchange: &mut Exchange,
+) -> Result<(), ClientError> {
+    let inconsistent = || ClientError::new(Kind::Internal, "the routing table is inconsistent");
+    let mut selection = call.select(None, exchange, &|| call.seed)?;
+    exchange.set_request(None, false, 0);
+    exchange.set_route(&selection.route.name);
+    selection.candidates.truncate(1);
+    let candidate = selection.candidates.first().ok_or_else(inconsistent)?;
+    let target = &*candidate.target;
+    let link = call.live.upstreams.link(&target.provider).ok_or_else(inconsistent)?;
+    let endpoint = target.provider.endpoint(call.dialect).ok_or_else(inconsistent)?;
+    let key = link.credential().inject(call.addresses(&target.provider));
+    let marks = Marks {
+        request_id: exchange.request_id().into(),
+        route: Some(selection.route.name.clone()),
+        provider: Some(target.provider.name.clone()),
+        model: None,
+        attempts: 1,
+    };
+    exchange.begin_attempt(call.live.meter(target).ok_or_else(inconsistent)?, None);
+    if matches!(key, KeyInjection::Missing) {
+        return fail(call, target, Failure::no_key(&target.provider.name), &marks, down, exchange).await;
+    }
+    let upgrade = wants_upgrade(&call.head.headers) && down.can_tunnel();
+    let head = out_head(call, target, endpoint, &key, upgrade, exchange);
+    let body = match down.body_length() {
+        BodyLength::None => RequestBody::None,
+        BodyLength::Known(length) => RequestBody::Streamed(Some(length)),
+        BodyLength::Unknown => RequestBody::Streamed(None),
+    };
+    // An upload cannot be sent twice, so it does not trust a kept connection, which may have died.
+    let replayable = matches!(body, RequestBody::None) && is_idempotent(&call.head.method) && !upgrade;
+    let mut fresh = !replayable;
+    let (mut conn, answered) = loop {
+        let opened = link.open(endpoint, target.timeouts.connect, fresh);
+        let opened = match unless_gone(down, opened).await {
+            None => return Ok(exchange.end_attempt(Outcome::ClientDisconnected)),
+            Some(Err(error)) => return fail(call, target, Failure::connect(error), &marks, down, exchange).await,
+            Some(Ok(opened)) => opened,
+        };
+        exchange.attempt_connected(opened.reused, opened.took);
+        let mut conn = opened.conn;
+        match talk(&mut conn, &head, body, target, down, exchange).await {
+            Ok(Some(answered)) => break (conn, answered),
+            Ok(None) => return Ok(exchange.end_attempt(Outcome::ClientDisconnected)),
+            Err(Broken::Upstream(failure)) if opened.reused && !fresh && failure.reply.is_none() => fresh = true,
+            Err(Broken::Upstream(failure)) => return fail(call, target, failure, &marks, down, exchange).await,
+            Err(Broken::Client(error)) => {
+                exchange.end_attempt(Outcome::ClientInvalid);
+                return rescue::of_read(error).map_or(Ok(()), Err);
+            }
+        }
+    };
+    exchange.response_head(answered.status);
+    if answered.status == 101 && upgrade {
+        target.health.record(true, Instant::now());
+        return tunnel::run(call, conn, &answered, &marks, down, exchange).await;
+    }
+    let outcome = relay(call, target, &mut conn, &answered, &marks, down, exchange).await;
+    exchange.end_attempt(outcome);
+    exchange.set_outcome(outcome, answered.status);
+    if matches!(outcome, Outcome::Ok | Outcome::UpstreamRejected | Outcome::UpstreamError | Outcome::UpstreamRateLimited) {
+        conn.release();
+    }
+    Ok(())
+}
+
+fn out_head(
+    call: &Call<'_>,
+    target: &Target,
+    endpoint: &Endpoint,
+    key: &KeyInjection,
+    upgrade: bool,
+    exchange: &Exchange,
+) -> OutHead {
+    let path = match &call.api {
+        Some(api) if api.path_model.is_none() => paths::of_api(endpoint, api, call.rest, true, None),
+        _ => paths::unread(endpoint, call.rest),
+    };
+    let traceparent = exchange.traceparent();
+    let outgoing = Outgoing {
+        headers: &call.head.headers,
+        key,
+        guarded: !call.gateway.keys.is_open(),
+        set: &target.provider.headers,
+        defaults: &target.provider.default_headers,
+        app_header: &call.gateway.settings.app_header,
+        request_id: exchange.request_id(),
+        traceparent: &traceparent,
+        read: false,
+        upgrade,
+    };
+    OutHead {
+        method: call.head.method.clone(),
+        target: paths::with_query(path, call.head.query()),
+        authority: endpoint.authority.clone(),
+        lines: outgoing.write(),
+    }
+}
+
+/// Sends the request, its body as it comes, and waits for the answer's head; `None`: the client is gone.
+async fn talk<D: Downstream>(
+    conn: &mut Conn,
+    head: &OutHead,
+    body: RequestBody<'_>,
+    target: &Target,
+    down: &mut D,
+    exchange: &mut Exchange,
+) -> Result<Option<ResponseHead>, Broken> {
+    let broken = |error| Broken::Upstream(Failure::broken(error));
+    let patience = target.timeouts.first_byte;
+    let too_slow = |_| Broken::Upstream(Failure::timeout(patience));
+    within(patience, conn.send(head, body)).await.map_err(too_slow)?.map_err(broken)?;
+    if matches!(body, RequestBody::Streamed(_)) {
+        while !conn.has_answer() {
+            match down.next_chunk().await {
+                Ok(Some(chunk)) => {
+                    within(patience, conn.send_chunk(&chunk)).await.map_err(too_slow)?.map_err(broken)?;
+                }
+                Ok(None) => {
+                    within(patience, conn.end_body()).await.map_err(too_slow)?.map_err(broken)?;
+                    break;
+                }
+                Err(ReadError::Closed) => return Ok(None),
+                Err(error) => return Err(Broken::Client(error)),
+            }
+        }
+    }
+    exchange.body_complete();
+    exchange.request_sent();
+    match unless_gone(down, within(patience, conn.response(&head.method))).await {
+        None => Ok(None),
+        Some(waited) => waited.map_err(too_slow)?.map(Some).map_err(broken),
+    }
+}
+
+async fn relay<D: Downstream>(
+    call: &Call<'_>,
+    target: &Target,
+    conn: &mut Conn,
+    head: &ResponseHead,
+    marks: &Marks,
+    down: &mut D,
+    exchange: &mut Exchange,
+) -> Outcome {
+    let refusal = Failure::of_status(head.status);
+    target.health.record(head.status < 500 && head.status != 429, Instant::now());
+    let mut answer = forward::answer(head, &call.head.method, false, None);
+    answer.mark(call.gateway, marks);
+    down.start(&answer);
+    let mut chunks: SmallVec<[Bytes; 4]> = SmallVec::new();
+    let mut ended = matches!(answer.length, BodyLength::None);
+    loop {
+        let end = if ended { End::Now(conn.trailers()) } else { End::NotYet };
+        if down.send(&chunks, end).await.is_err() {
+            return Outcome::ClientDisconnected;
+        }
+        exchange.add_sent(chunks.iter().map(Bytes::len).sum());
+        chunks.clear();
+        if ended {
+            return match refusal {
+                Some((_, outcome)) => outcome,
+                None if head.status >= 400 => Outcome::UpstreamRejected,
+                None => Outcome::Ok,
+            };
+        }
+        match unless_gone(down, within(target.timeouts.idle, conn.chunks(&mut chunks))).await {
+            None => return Outcome::ClientDisconnected,
+            Some(Ok(Ok(going_on))) => ended = !going_on,
+            Some(_) => {
+                down.abort();
+                return Outcome::StreamBroken;
+            }
+        }
+    }
+}
+
+async fn fail<D: Downstream>(
+    call: &Call<'_>,
+    target: &Target,
+    failure: Failure,
+    marks: &Marks,
+    down: &mut D,
+    exchange: &mut Exchange,
+) -> Result<(), ClientError> {
+    exchange.end_attempt(failure.outcome);
+    target.health.record(false, Instant::now());
+    rescue::give_up(call, failure, marks, down, exchange).await;
+    Ok(())
+}
+
+fn is_idempotent(method: &Method) -> bool {
+    method.is_idempotent()
+}
+
+/// Whether the client asks to change the protocol (RFC 9110, 7.8).
+fn wants_upgrade(headers: &Headers) -> bool {
+    let asked = headers.get_all("connection").any(|value| {
+        value.split(|b| *b == b',').any(|option| option.trim_ascii().eq_ignore_ascii_case(b"upgrade"))
+    });
+    asked && headers.get("upgrade").is_some()
+}
