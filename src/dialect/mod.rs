@@ -1,1 +1,33 @@
-//! (in work)
+//! Wire formats of LLM APIs, read and written as bytes.
+//!
+//! Pure and synchronous: no I/O, no clock, no configuration, no metrics. This is the only part of Faregate that
+//! knows what a vendor's JSON looks like; everything else sees the plain values of `chat` and the types below.
+//!
+//! # Where to start reading
+//!
+//! - [`recognise`]: which API a path asks for.
+//! - [`scan`] and [`RequestFacts::patch`]: the few facts of a request, found and changed without building a tree.
+//! - [`Tap`]: reads usage, errors and the first content out of a response that passes through.
+//! - [`decode_error`], [`encode_error`], [`encode_stream_error`]: errors in and out.
+//! - `openai/` and `anthropic/`: what the two families say differently.
+//! - `json`, `walk`, `sse`: reading JSON in place, JSON in pieces, and server-sent events.
+
+mod anthropic;
+mod error;
+mod ids;
+mod json;
+mod openai;
+mod patch;
+mod prefix;
+mod recognise;
+mod scan;
+mod sse;
+mod tap;
+mod walk;
+
+pub use error::{UpstreamError, UpstreamErrorKind, decode_error, encode_error, encode_stream_error};
+pub use ids::{ApiCall, DialectId, Operation};
+pub use prefix::conversation_prefix;
+pub use recognise::recognise;
+pub use scan::{RequestFacts, ScanError, ScanProblem, scan};
+pub use tap::{Tap, decode_usage};
