@@ -1,1 +1,27 @@
-//! (in work)
+//! The record of one call, reported when it is dropped: metrics, usage record, log line, spans.
+//!
+//! Knows nothing of sockets, routing or wire formats: the gateway tells an [`Exchange`] what happens, in order, and
+//! however the call ends, `Drop` reports it exactly once. Start with [`Meter::open`], then [`Exchange`]; what is
+//! counted where stands in `settle`.
+
+mod clock;
+mod exchange;
+mod meter;
+mod outcome;
+mod random;
+mod record;
+mod request_id;
+mod settle;
+mod target;
+mod trace;
+
+#[cfg(test)]
+mod tests;
+
+pub use exchange::{Exchange, Opened};
+pub use meter::{Meter, MeterError, MeterOptions};
+pub use outcome::Outcome;
+pub use record::{AttemptRecord, Classes, Overhead, Record, Tokens, UnknownWord, UsageState};
+pub use request_id::RequestId;
+pub use target::TargetMeter;
+pub use trace::TraceParent;

@@ -1,0 +1,298 @@
+//! One call, from accepted to its last byte. The gateway reports what happens; `Drop` settles it (see `settle`).
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use smallvec::SmallVec;
+
+use super::meter::Meter;
+use super::outcome::Outcome;
+use super::random;
+use super::request_id::RequestId;
+use super::target::TargetMeter;
+use super::trace::{CallTrace, TraceParent};
+use crate::chat::UsageReport;
+use crate::dialect::{DialectId, Operation};
+use crate::telemetry::names::{self, NameId};
+
+/// What is known when a call is accepted.
+#[derive(Debug, Clone)]
+pub struct Opened {
+    /// See [`RequestId::from_client`].
+    pub request_id: RequestId,
+    /// The client's dialect.
+    pub dialect: DialectId,
+    /// What it asks for.
+    pub operation: Operation,
+    /// When its head was complete.
+    pub accepted: Instant,
+    /// The client's `traceparent`, where it sent a valid one.
+    pub trace: Option<TraceParent>,
+}
+
+/// The record of one call. Reported exactly once, when it is dropped: a call that was dropped without an outcome is
+/// one whose client went away.
+pub struct Exchange {
+    pub(super) call: Box<Call>,
+}
+
+pub(super) struct Call {
+    pub(super) meter: Arc<Meter>,
+    pub(super) opened: Opened,
+    pub(super) trace: Option<CallTrace>,
+    pub(super) app: NameId,
+    /// The app's own name, where it is not the label's.
+    pub(super) app_name: Option<Box<str>>,
+    pub(super) asked: Option<Box<str>>,
+    /// The model that targets without one of their own are sent, where it is not the asked one.
+    pub(super) renamed: Option<Box<str>>,
+    pub(super) served: Option<Box<str>>,
+    pub(super) stream: bool,
+    pub(super) bytes_in: usize,
+    pub(super) bytes_out: usize,
+    pub(super) route: Option<Arc<str>>,
+    pub(super) body_complete: Option<Instant>,
+    pub(super) attempts: SmallVec<[Attempt; 2]>,
+    pub(super) request_overhead: Option<Duration>,
+    pub(super) response_overhead: Option<Duration>,
+    pub(super) first_content: Option<Instant>,
+    pub(super) last_content: Option<Instant>,
+    pub(super) usage: UsageReport,
+    pub(super) ended: Option<(Outcome, u16)>,
+}
+
+/// One try at one target.
+pub(super) struct Attempt {
+    pub(super) target: Arc<TargetMeter>,
+    /// What it is counted under where the target names no model.
+    pub(super) model: NameId,
+    pub(super) span_id: u64,
+    pub(super) started: Instant,
+    pub(super) connect: Duration,
+    pub(super) sent: Option<Instant>,
+    pub(super) status: Option<u16>,
+    /// How and after what time it ended; `None` while it runs.
+    pub(super) ended: Option<(Outcome, Duration)>,
+}
+
+impl Exchange {
+    pub(super) fn new(meter: Arc<Meter>, opened: Opened) -> Self {
+        let call = Call {
+            trace: CallTrace::begin(opened.trace, meter.sample),
+            app: meter.default_app,
+            app_name: None,
+            asked: None,
+            renamed: None,
+            served: None,
+            stream: false,
+            bytes_in: 0,
+            bytes_out: 0,
+            route: None,
+            body_complete: None,
+            attempts: SmallVec::new(),
+            request_overhead: None,
+            response_overhead: None,
+            first_content: None,
+            last_content: None,
+            usage: UsageReport::Unknown,
+            ended: None,
+            opened,
+            meter,
+        };
+        Self { call: Box::new(call) }
+    }
+
+    /// The id to send to client and provider.
+    pub fn request_id(&self) -> &str {
+        self.call.opened.request_id.as_str()
+    }
+
+    /// The `traceparent` to send with the attempt that runs; `None` when the client sent none and no traces are
+    /// recorded here.
+    pub fn traceparent(&self) -> Option<[u8; 55]> {
+        let attempt = self.call.attempts.last().map(|attempt| attempt.span_id);
+        self.call.trace.map(|trace| trace.outgoing(attempt).to_header())
+    }
+
+    /// [`Exchange::traceparent`] as text.
+    pub fn traceparent_out(&self) -> Option<String> {
+        self.traceparent().and_then(|header| String::from_utf8(header.into()).ok())
+    }
+
+    /// Attempts begun so far.
+    pub fn attempts(&self) -> usize {
+        self.call.attempts.len()
+    }
+
+    /// Who calls, where the client or its key says so.
+    pub fn set_app(&mut self, app: &str) {
+        let call = &mut *self.call;
+        call.app = call.meter.apps.admit(app);
+        call.app_name = (call.app == NameId::OTHER).then(|| names::clean(app).into());
+    }
+
+    /// What the request asks for: the model as the client named it, whether it wants a stream, the body's size.
+    pub fn set_request(&mut self, model: Option<&str>, stream: bool, bytes: usize) {
+        let call = &mut *self.call;
+        call.asked = model.map(|model| names::clean(model).into());
+        call.stream = stream;
+        call.bytes_in = bytes;
+    }
+
+    /// The model that goes to targets that name none, where that is not the asked one (an alias, a prefix taken off).
+    /// Call it before [`Exchange::begin_attempt`].
+    pub fn set_model_sent(&mut self, model: &str) {
+        self.call.renamed = Some(names::clean(model).into());
+    }
+
+    /// More of the request's body arrived, for bodies that stream through.
+    pub fn add_received(&mut self, bytes: usize) {
+        self.call.bytes_in += bytes;
+    }
+
+    /// The request's body is complete: the request's time inside Faregate begins.
+    pub fn body_complete(&mut self) {
+        self.call.body_complete = Some(Instant::now());
+    }
+
+    /// The route that was selected.
+    pub fn set_route(&mut self, route: &Arc<str>) {
+        self.call.route = Some(Arc::clone(route));
+    }
+
+    /// A try at a target begins. One that still runs ends as [`Outcome::Internal`].
+    pub fn begin_attempt(&mut self, target: &Arc<TargetMeter>) {
+        self.call.begin_attempt(target);
+    }
+
+    /// The attempt has a connection; `connect` is the time that a new one took to set up (zero when reused).
+    pub fn attempt_connected(&mut self, reused: bool, connect: Duration) {
+        self.call.attempt_connected(reused, connect);
+    }
+
+    /// The attempt's request was written to the provider to its last byte: the request's time inside Faregate ends.
+    pub fn request_sent(&mut self) {
+        self.call.request_sent();
+    }
+
+    /// The provider's response head arrived.
+    pub fn response_head(&mut self, status: u16) {
+        if let Some(attempt) = self.call.running() {
+            attempt.status = Some(status);
+        }
+    }
+
+    /// The attempt that runs has ended. Does nothing when none runs.
+    pub fn end_attempt(&mut self, outcome: Outcome) {
+        self.call.end_attempt(outcome, Instant::now());
+    }
+
+    /// One chunk from the provider went to the client and spent so long inside Faregate.
+    pub fn chunk_in_out(&mut self, inside: Duration) {
+        let sum = &mut self.call.response_overhead;
+        *sum = Some(sum.map_or(inside, |sum| sum.saturating_add(inside)));
+    }
+
+    /// The first content event arrived. Only the first report counts.
+    pub fn first_content(&mut self) {
+        let now = Instant::now();
+        self.call.first_content.get_or_insert(now);
+        self.call.last_content = Some(now);
+    }
+
+    /// Content arrived, the last so far.
+    pub fn last_content(&mut self) {
+        self.call.last_content = Some(Instant::now());
+    }
+
+    /// What the provider reported of its usage; the last report counts.
+    pub fn set_usage(&mut self, usage: UsageReport) {
+        self.call.usage = usage;
+    }
+
+    /// The model that the provider says it served.
+    pub fn set_served_model(&mut self, model: &str) {
+        self.call.served = Some(names::clean(model).into());
+    }
+
+    /// So many bytes of the answer's body went to the client.
+    pub fn add_sent(&mut self, bytes: usize) {
+        self.call.bytes_out += bytes;
+    }
+
+    /// How the call ended, and the status that the client was sent. An attempt that still runs ends in the same way.
+    pub fn set_outcome(&mut self, outcome: Outcome, status: u16) {
+        self.call.ended = Some((outcome, status));
+    }
+}
+
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        self.call.settle();
+    }
+}
+
+impl Call {
+    /// The attempt that runs, if one does.
+    fn running(&mut self) -> Option<&mut Attempt> {
+        self.attempts.last_mut().filter(|attempt| attempt.ended.is_none())
+    }
+
+    /// The model that a target gets.
+    pub(super) fn model_sent<'a>(&'a self, target: &'a TargetMeter) -> Option<&'a str> {
+        target.model().or(self.renamed.as_deref()).or(self.asked.as_deref())
+    }
+
+    fn begin_attempt(&mut self, target: &Arc<TargetMeter>) {
+        let now = Instant::now();
+        self.end_attempt(Outcome::Internal, now);
+        let asked = self.renamed.as_deref().or(self.asked.as_deref());
+        let model = match (&target.model, asked) {
+            (None, Some(asked)) => self.meter.models.find(asked).unwrap_or(NameId::OTHER),
+            _ => NameId::OTHER,
+        };
+        if self.attempts.is_empty() {
+            // Before the first attempt: reading the body's facts, selecting. Between attempts there may be waits.
+            self.request_overhead = self.body_complete.map(|complete| now.saturating_duration_since(complete));
+        }
+        let attempt = Attempt {
+            target: Arc::clone(target),
+            model,
+            span_id: if self.meter.sample.is_some() { random::nonzero() } else { 0 },
+            started: now,
+            connect: Duration::ZERO,
+            sent: None,
+            status: None,
+            ended: None,
+        };
+        self.count_fallback(&attempt);
+        self.attempts.push(attempt);
+    }
+
+    fn attempt_connected(&mut self, reused: bool, connect: Duration) {
+        let meter = Arc::clone(&self.meter);
+        let Some(attempt) = self.running() else { return };
+        attempt.connect = connect;
+        let m = meter.telemetry.metrics();
+        attempt.target.connections(m, reused).inc();
+        if !reused {
+            attempt.target.connect(m).observe(connect);
+        }
+    }
+
+    fn request_sent(&mut self) {
+        let now = Instant::now();
+        let Some(attempt) = self.running() else { return };
+        attempt.sent = Some(now);
+        let inside = now.saturating_duration_since(attempt.started).saturating_sub(attempt.connect);
+        if let Some(sum) = &mut self.request_overhead {
+            *sum = sum.saturating_add(inside);
+        }
+    }
+
+    pub(super) fn end_attempt(&mut self, outcome: Outcome, now: Instant) {
+        let Some(attempt) = self.running() else { return };
+        attempt.ended = Some((outcome, now.saturating_duration_since(attempt.started)));
+        self.count_attempt(outcome);
+    }
+}

@@ -1,0 +1,148 @@
+//! The meter of a process: what every call shares.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::exchange::{Exchange, Opened};
+use super::target::{NONE, TargetMeter, dialect_index};
+use crate::dialect::DialectId;
+use crate::telemetry::cells::{Gauge, Histogram};
+use crate::telemetry::lines::{Limits, Lines, Reports};
+use crate::telemetry::names::{NameId, Names};
+use crate::telemetry::output::Output;
+use crate::telemetry::{Every, Telemetry};
+
+/// Usage records go out once a second, or when this much has gathered; at most 4 MiB wait (some 6,000 records).
+const RECORDS: Limits = Limits { linger: Duration::from_secs(1), wake: 256 << 10, most: 4 << 20 };
+
+/// How long [`Meter::shutdown`] waits for the output.
+const SHUTDOWN: Duration = Duration::from_secs(5);
+
+static RECORDS_REFUSED: Every = Every::minutes(1);
+
+/// What a [`Meter`] needs to know of the configuration.
+#[derive(Debug, Clone)]
+pub struct MeterOptions {
+    /// The `app` of calls that name none.
+    pub default_app: String,
+    /// Distinct `app` labels; further ones count as `other`.
+    pub max_apps: usize,
+    /// Distinct `model` labels of targets that take whatever is asked; further ones count as `other`.
+    pub max_models: usize,
+    /// Where usage records go: a file, or `-` for standard output.
+    pub records: Option<PathBuf>,
+    /// Log one line per call.
+    pub log_calls: bool,
+}
+
+impl Default for MeterOptions {
+    fn default() -> Self {
+        Self { default_app: "unknown".into(), max_apps: 200, max_models: 500, records: None, log_calls: false }
+    }
+}
+
+/// Why a meter cannot be made.
+#[derive(Debug, thiserror::Error)]
+pub enum MeterError {
+    /// The usage records' file cannot be opened.
+    #[error("usage records cannot be written to {path}: {source}")]
+    Records {
+        /// As configured.
+        path: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+}
+
+/// Counts calls. One per process; see [`Meter::open`].
+pub struct Meter {
+    pub(super) telemetry: Telemetry,
+    pub(super) apps: Names,
+    pub(super) models: Names,
+    pub(super) default_app: NameId,
+    pub(super) records: Option<Lines>,
+    pub(super) log_calls: bool,
+    /// The share of new traces that are recorded; `None` without a collector.
+    pub(super) sample: Option<f64>,
+    pub(super) in_flight: [Gauge; DialectId::ALL.len()],
+    pub(super) overhead_request: Histogram,
+    pub(super) overhead_response: Histogram,
+    /// Counts calls that reached neither route nor target.
+    pub(super) nowhere: Arc<TargetMeter>,
+}
+
+impl Meter {
+    /// A meter, with its writer threads where the options ask for them.
+    ///
+    /// # Errors
+    /// See [`MeterError`].
+    pub fn new(telemetry: Telemetry, options: MeterOptions) -> Result<Arc<Self>, MeterError> {
+        let records = options.records.map(|path| start_records(&telemetry, path)).transpose()?;
+        let m = telemetry.metrics();
+        // The default app has its place whatever the cap.
+        let apps = Names::new(options.max_apps.max(1));
+        let default_app = apps.admit(&options.default_app);
+        Ok(Arc::new(Self {
+            default_app,
+            apps,
+            models: Names::new(options.max_models),
+            records,
+            log_calls: options.log_calls,
+            sample: None,
+            in_flight: DialectId::ALL.map(|dialect| m.in_flight.with([dialect.as_str()])),
+            overhead_request: m.overhead.with(["request"]),
+            overhead_response: m.overhead.with(["response"]),
+            nowhere: Arc::new(TargetMeter::new(NONE, NONE, NONE)),
+            telemetry,
+        }))
+    }
+
+    /// The handles of one target, to be made once per compiled table. An empty `model` means whatever is asked.
+    pub fn target(&self, route: &str, provider: &str, model: &str) -> Arc<TargetMeter> {
+        Arc::new(TargetMeter::new(route, provider, model))
+    }
+
+    /// Begins the record of a call that was accepted.
+    pub fn open(self: &Arc<Self>, call: Opened) -> Exchange {
+        self.in_flight[dialect_index(call.dialect)].add(1);
+        Exchange::new(Arc::clone(self), call)
+    }
+
+    /// Opens the usage records' file anew, after it was rotated. (A file that was moved away is noticed anyway.)
+    pub fn reopen(&self) {
+        if let Some(records) = &self.records {
+            records.reopen();
+        }
+    }
+
+    /// Has all usage records of finished calls written, and waits for it for so long. False when it takes longer.
+    pub fn flush(&self, wait: Duration) -> bool {
+        self.records.as_ref().is_none_or(|records| records.flush(wait))
+    }
+
+    /// Writes what is left and ends the writer threads, waiting at most a few seconds for a slow output. Calls that
+    /// end later are counted, but their usage records are lost (and counted as such). Harmless when called again.
+    pub fn shutdown(&self) {
+        if self.records.as_ref().is_some_and(|records| !records.shutdown(SHUTDOWN)) {
+            tracing::error!("usage records: the output does not take them; the last ones are lost");
+        }
+    }
+}
+
+fn start_records(telemetry: &Telemetry, path: PathBuf) -> Result<Lines, MeterError> {
+    let lost = telemetry.metrics().records_dropped.with([]);
+    let shown = path.display().to_string();
+    let reports = Reports {
+        lost: Box::new(move |lines| lost.add(lines)),
+        refused: Box::new(move |error| {
+            if let Some(skipped) = RECORDS_REFUSED.ready() {
+                tracing::error!(%error, path = shown, skipped, "usage records cannot be written");
+            }
+        }),
+    };
+    let output = if path.as_os_str() == "-" { Output::stdout() } else { Output::file(&path) };
+    output
+        .and_then(|output| Lines::start("faregate-usage", output, RECORDS, reports))
+        .map_err(|source| MeterError::Records { path, source })
+}

@@ -1,0 +1,164 @@
+//! The end of a call: what was reported becomes metrics, a usage record, a log line.
+
+use std::cell::RefCell;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::exchange::{Attempt, Call};
+use super::outcome::Outcome;
+use super::record::Record;
+use super::target::{NONE, TargetMeter, dialect_index};
+use crate::chat::UsageReport;
+use crate::dialect::Operation;
+use crate::telemetry::Metrics;
+use crate::telemetry::logs::CALL_TARGET;
+use crate::telemetry::names::NameId;
+
+thread_local! {
+    static LINE: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+impl Call {
+    pub(super) fn settle(&mut self) {
+        let now = Instant::now();
+        let (outcome, status) = self.ended.unwrap_or((Outcome::ClientDisconnected, 0));
+        self.end_attempt(outcome, now);
+        let meter = Arc::clone(&self.meter);
+        let duration = now.saturating_duration_since(self.opened.accepted);
+        self.count(meter.telemetry.metrics(), outcome, duration);
+        meter.in_flight[dialect_index(self.opened.dialect)].add(-1);
+        if meter.records.is_none() && !meter.log_calls {
+            return;
+        }
+        let record = Record::of(self, outcome, (status != 0).then_some(status), duration);
+        if let Some(records) = &meter.records {
+            LINE.with_borrow_mut(|line| {
+                line.clear();
+                if serde_json::to_writer(&mut *line, &record).is_ok() {
+                    line.push(b'\n');
+                    records.push(line);
+                }
+            });
+        }
+        if meter.log_calls {
+            log(&record);
+        }
+    }
+
+    fn count(&self, m: &Metrics, outcome: Outcome, duration: Duration) {
+        let meter = &*self.meter;
+        let last = self.attempts.last();
+        let (target, model) = match (last, &self.route) {
+            (Some(attempt), _) => (Arc::clone(&attempt.target), attempt.model),
+            (None, Some(route)) => (Arc::new(TargetMeter::new(route, NONE, NONE)), NameId::OTHER),
+            (None, None) => (Arc::clone(&meter.nowhere), NameId::OTHER),
+        };
+        let series = target.series(&meter.models, model);
+        let app = series.app(&meter.apps, self.app, self.app == meter.default_app);
+        app.requests(m, &series, self.opened.dialect, self.stream, outcome).inc();
+        series.duration(m, self.stream).observe(duration);
+        if let Some(inside) = self.request_overhead.filter(|_| last.is_some_and(|attempt| attempt.sent.is_some())) {
+            meter.overhead_request.observe(inside);
+        }
+        if let Some(inside) = self.response_overhead {
+            meter.overhead_response.observe(inside);
+        }
+        if let Some(ttft) = self.ttft() {
+            series.ttft(m).observe(ttft);
+        }
+        if let Some(tpot) = self.time_per_output_token() {
+            series.tpot(m).observe(tpot);
+        }
+        match &self.usage {
+            UsageReport::Reported(usage) => app.add_tokens(m, &series, usage),
+            UsageReport::Inconsistent(usage) => {
+                app.add_tokens(m, &series, usage);
+                m.usage_inconsistent.with([&target.provider]).inc();
+            }
+            UsageReport::Unknown if self.should_report_usage() => {
+                m.usage_unknown.with([&target.provider, &series.model]).inc();
+            }
+            UsageReport::Unknown => {}
+        }
+    }
+
+    /// Streams only: from the request sent to the first content.
+    pub(super) fn ttft(&self) -> Option<Duration> {
+        let sent = self.attempts.last()?.sent?;
+        self.first_content.filter(|_| self.stream)?.checked_duration_since(sent)
+    }
+
+    /// Streams of more than one output token. Where reasoning is reported apart nobody can say whether it was part of
+    /// the streamed content, so that the quotient would mean nothing.
+    fn time_per_output_token(&self) -> Option<Duration> {
+        let usage = self.usage.usage().filter(|usage| self.stream && usage.reasoning == 0)?;
+        let gaps = u32::try_from(usage.total_output()).ok()?.checked_sub(1).filter(|gaps| *gaps > 0)?;
+        Some(self.last_content?.checked_duration_since(self.first_content?)? / gaps)
+    }
+
+    fn should_report_usage(&self) -> bool {
+        let operation = matches!(
+            self.opened.operation,
+            Operation::Chat
+                | Operation::Responses
+                | Operation::Completions
+                | Operation::Embeddings
+                | Operation::Messages
+        );
+        operation && self.attempts.last().and_then(|attempt| attempt.status).is_some_and(|s| (200..300).contains(&s))
+    }
+
+    /// Counts the attempt that has just ended.
+    pub(super) fn count_attempt(&mut self, outcome: Outcome) {
+        let meter = Arc::clone(&self.meter);
+        // A name that a provider serves is a name; until then it is whatever a client made up.
+        let served = (outcome == Outcome::Ok).then(|| self.renamed.as_deref().or(self.asked.as_deref())).flatten();
+        let admitted = served.map(|name| meter.models.admit(name));
+        let Some(attempt) = self.attempts.last_mut() else { return };
+        if let Some(admitted) = admitted.filter(|_| attempt.target.model.is_none()) {
+            attempt.model = admitted;
+        }
+        let series = attempt.target.series(&meter.models, attempt.model);
+        series.attempts(meter.telemetry.metrics(), outcome).inc();
+    }
+
+    /// Counts that `next` follows a failed attempt at another target.
+    pub(super) fn count_fallback(&self, next: &Attempt) {
+        let Some(failed) = self.attempts.last() else { return };
+        let (Some((reason, _)), false) = (failed.ended, same_target(failed, next)) else { return };
+        let (from, to) = (self.label(failed), self.label(next));
+        let m = self.meter.telemetry.metrics();
+        m.fallbacks.with([&next.target.route, &from, &to, reason.as_str()]).inc();
+    }
+
+    fn label(&self, attempt: &Attempt) -> String {
+        let model = attempt.target.series(&self.meter.models, attempt.model);
+        format!("{}/{}", attempt.target.provider, model.model)
+    }
+}
+
+fn same_target(a: &Attempt, b: &Attempt) -> bool {
+    Arc::ptr_eq(&a.target, &b.target) || (a.target.provider == b.target.provider && a.target.model == b.target.model)
+}
+
+fn log(record: &Record<'_>) {
+    tracing::info!(
+        target: CALL_TARGET,
+        request_id = record.request_id,
+        app = %record.app,
+        dialect = record.dialect,
+        operation = record.operation,
+        stream = record.stream,
+        route = record.route,
+        provider = record.provider,
+        model_asked = record.model_asked,
+        model_sent = record.model_sent,
+        outcome = record.outcome,
+        status = record.status,
+        attempts = record.attempts.len(),
+        ttft_ms = record.ttft_ms,
+        duration_ms = record.duration_ms,
+        trace_id = record.trace_id.as_deref(),
+        "call"
+    );
+}

@@ -1,0 +1,178 @@
+//! Typed handles of every metric in the table, and what is set from more than one place.
+//!
+//! Start with [`Telemetry`]: it is cloned to whoever counts or exposes.
+
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use parking_lot::Mutex;
+use prometheus::{Registry, TextEncoder};
+
+use super::family::{Counters, Gauges, Histograms};
+use super::logs;
+use super::process::Process;
+use super::table;
+
+/// The `Content-Type` of [`Telemetry::exposition`].
+pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// Every metric of this process; clones share it.
+#[derive(Clone)]
+pub struct Telemetry {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    registry: Registry,
+    metrics: Metrics,
+    process: Process,
+    /// Keeps a scrape from seeing half of a replaced set.
+    scrape: Mutex<()>,
+}
+
+/// Handles by metric; see [`table`] for what each counts and the order of its labels.
+#[expect(missing_docs, reason = "each field is the metric of the same name in the table, documented there")]
+pub struct Metrics {
+    pub requests: Counters<7>,
+    pub attempts: Counters<3>,
+    pub fallbacks: Counters<4>,
+    pub in_flight: Gauges<1>,
+    pub duration: Histograms<4>,
+    pub overhead: Histograms<1>,
+    pub ttft: Histograms<3>,
+    pub tpot: Histograms<2>,
+    pub connect: Histograms<1>,
+    pub connections: Counters<2>,
+    pub tokens: Counters<4>,
+    pub usage_unknown: Counters<2>,
+    pub usage_inconsistent: Counters<1>,
+    pub records_dropped: Counters<0>,
+    pub log_lines_dropped: Counters<0>,
+    pub spans_exported: Counters<0>,
+    pub spans_dropped: Counters<1>,
+    pub target_up: Gauges<2>,
+    pub config_generation: Gauges<0>,
+    pub config_info: Gauges<1>,
+    pub reload_success: Gauges<0>,
+    pub reload_timestamp: Gauges<0>,
+    pub reloads: Counters<1>,
+    pub build_info: Gauges<2>,
+}
+
+impl Metrics {
+    fn register(r: &Registry) -> prometheus::Result<Self> {
+        Ok(Self {
+            requests: Counters::register(r, &table::REQUESTS)?,
+            attempts: Counters::register(r, &table::ATTEMPTS)?,
+            fallbacks: Counters::register(r, &table::FALLBACKS)?,
+            in_flight: Gauges::register(r, &table::IN_FLIGHT)?,
+            duration: Histograms::register(r, &table::DURATION_SECONDS)?,
+            overhead: Histograms::register(r, &table::OVERHEAD_SECONDS)?,
+            ttft: Histograms::register(r, &table::TTFT_SECONDS)?,
+            tpot: Histograms::register(r, &table::TPOT_SECONDS)?,
+            connect: Histograms::register(r, &table::CONNECT_SECONDS)?,
+            connections: Counters::register(r, &table::CONNECTIONS)?,
+            tokens: Counters::register(r, &table::TOKENS)?,
+            usage_unknown: Counters::register(r, &table::USAGE_UNKNOWN)?,
+            usage_inconsistent: Counters::register(r, &table::USAGE_INCONSISTENT)?,
+            records_dropped: Counters::register(r, &table::RECORDS_DROPPED)?,
+            log_lines_dropped: Counters::register(r, &table::LOG_LINES_DROPPED)?,
+            spans_exported: Counters::register(r, &table::SPANS_EXPORTED)?,
+            spans_dropped: Counters::register(r, &table::SPANS_DROPPED)?,
+            target_up: Gauges::register(r, &table::TARGET_UP)?,
+            config_generation: Gauges::register(r, &table::CONFIG_GENERATION)?,
+            config_info: Gauges::register(r, &table::CONFIG_INFO)?,
+            reload_success: Gauges::register(r, &table::RELOAD_SUCCESS)?,
+            reload_timestamp: Gauges::register(r, &table::RELOAD_TIMESTAMP)?,
+            reloads: Counters::register(r, &table::RELOADS)?,
+            build_info: Gauges::register(r, &table::BUILD_INFO)?,
+        })
+    }
+}
+
+/// The health of one target, for `faregate_target_up`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TargetUp<'a> {
+    /// The provider's name in the configuration.
+    pub provider: &'a str,
+    /// The model sent to it; empty when the target takes whatever is asked, shown as `any`.
+    pub model: &'a str,
+    /// Whether it takes calls.
+    pub up: bool,
+}
+
+impl Telemetry {
+    /// All metrics at zero.
+    ///
+    /// # Errors
+    /// Only when the table itself is wrong, which its tests rule out.
+    pub fn new() -> prometheus::Result<Self> {
+        let registry = Registry::new();
+        let metrics = Metrics::register(&registry)?;
+        let process = Process::register(&registry)?;
+        metrics
+            .build_info
+            .with([env!("CARGO_PKG_VERSION"), option_env!("FAREGATE_COMMIT").unwrap_or("unknown")])
+            .set(1);
+        for result in ["success", "failure"] {
+            metrics.reloads.with([result]);
+        }
+        Ok(Self { inner: Arc::new(Inner { registry, metrics, process, scrape: Mutex::new(()) }) })
+    }
+
+    /// The handles.
+    pub fn metrics(&self) -> &Metrics {
+        &self.inner.metrics
+    }
+
+    /// A configuration was taken into use, at start or by a reload.
+    pub fn config_taken(&self, generation: u64, hash: &str) {
+        let _scrape = self.inner.scrape.lock();
+        let m = self.metrics();
+        let info = super::cells::Gauge::default();
+        info.set(1);
+        m.config_info.replace([([hash], info)]);
+        m.config_generation.with([]).set(i64::try_from(generation).unwrap_or(i64::MAX));
+        m.reload_success.with([]).set(1);
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        m.reload_timestamp.with([]).set(i64::try_from(now).unwrap_or(i64::MAX));
+        m.reloads.with(["success"]).inc();
+    }
+
+    /// A configuration was refused; the table in use stays.
+    pub fn config_refused(&self) {
+        let m = self.metrics();
+        m.reload_success.with([]).set(0);
+        m.reloads.with(["failure"]).inc();
+    }
+
+    /// The targets of the table in use, all of them; those of an older table vanish. A pair of provider and model
+    /// that stands in several routes is up when any of them is. Call it before [`Telemetry::exposition`].
+    pub fn set_targets<'a>(&self, targets: impl IntoIterator<Item = TargetUp<'a>>) {
+        let mut rows = std::collections::BTreeMap::new();
+        for target in targets {
+            let model = if target.model.is_empty() { "any" } else { target.model };
+            *rows.entry((target.provider, model)).or_insert(false) |= target.up;
+        }
+        let _scrape = self.inner.scrape.lock();
+        self.metrics().target_up.replace(rows.into_iter().map(|((provider, model), up)| {
+            let gauge = super::cells::Gauge::default();
+            gauge.set(up.into());
+            ([provider, model], gauge)
+        }));
+    }
+
+    /// All metrics in Prometheus's text format 0.0.4; serve it as [`CONTENT_TYPE`].
+    pub fn exposition(&self) -> String {
+        let _scrape = self.inner.scrape.lock();
+        self.inner.process.refresh();
+        let lost = self.metrics().log_lines_dropped.with([]);
+        lost.add(logs::lines_dropped().saturating_sub(lost.get()));
+        self.metrics().records_dropped.with([]);
+        let mut text = String::with_capacity(16 << 10);
+        if let Err(error) = TextEncoder::new().encode_utf8(&self.inner.registry.gather(), &mut text) {
+            tracing::error!(%error, "metrics cannot be written");
+        }
+        text
+    }
+}

@@ -1,0 +1,136 @@
+//! The one table of every metric: name, help, type, labels, buckets.
+//!
+//! README, dashboards, alerts and rules use only names that stand here; `docs/metrics.md` is generated from it
+//! (see `reference`). Base units, `_total` on counters, no rates or averages. A metric that nothing sets does not
+//! belong here.
+
+/// What kind of number a metric is.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Kind {
+    /// Only grows, until the process restarts.
+    Counter,
+    /// Goes up and down.
+    Gauge,
+    /// Durations, counted by these upper bounds in seconds (`+Inf` is added).
+    Histogram(&'static [f64]),
+}
+
+/// One row of the table.
+#[derive(Debug, PartialEq)]
+pub struct Metric {
+    /// Full name, unit and `_total` included.
+    pub name: &'static str,
+    /// What it counts, for `# HELP` and the reference.
+    pub help: &'static str,
+    /// Its type, and its buckets.
+    pub kind: Kind,
+    /// Names of its labels, in the order in which handles take their values.
+    pub labels: &'static [&'static str],
+}
+
+const OVERHEAD: &[f64] =
+    &[0.00001, 0.000025, 0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25];
+const TTFT: &[f64] = &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 30.0, 60.0];
+const TPOT: &[f64] =
+    &[0.0001, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.015, 0.02, 0.03, 0.04, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1.0];
+const DURATION: &[f64] =
+    &[0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0];
+const CONNECT: &[f64] = &[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+
+/// Declares the statics and the table together, so that no metric can be left out of the table.
+macro_rules! table {
+    ($($(#[$doc:meta])* $id:ident = $name:literal, $kind:expr, [$($label:literal),*], $help:literal;)*) => {
+        $($(#[$doc])* #[doc = $help] pub static $id: Metric =
+            Metric { name: $name, help: $help, kind: $kind, labels: &[$($label),*] };)*
+        /// Every metric that this process can expose.
+        pub static TABLE: &[&Metric] = &[$(&$id),*];
+    };
+}
+
+table! {
+    REQUESTS = "faregate_requests_total", Kind::Counter,
+        ["app", "route", "provider", "model", "dialect", "stream", "outcome"],
+        "Calls finished, by how they ended. route, provider and model are those of the last attempt, or `none`.";
+    ATTEMPTS = "faregate_attempts_total", Kind::Counter, ["provider", "model", "outcome"],
+        "Tries at targets, by how they ended; a call has one or more.";
+    FALLBACKS = "faregate_fallbacks_total", Kind::Counter, ["route", "from", "to", "reason"],
+        "A later target was tried after one failed. from and to are provider/model; reason is the outcome of the failed attempt.";
+    IN_FLIGHT = "faregate_requests_in_flight", Kind::Gauge, ["dialect"],
+        "Calls accepted and not finished yet.";
+    DURATION_SECONDS = "faregate_request_duration_seconds", Kind::Histogram(DURATION),
+        ["route", "provider", "model", "stream"],
+        "From a call accepted to its last byte.";
+    OVERHEAD_SECONDS = "faregate_overhead_seconds", Kind::Histogram(OVERHEAD), ["phase"],
+        "Time spent inside Faregate. phase `request`: body complete to request sent, without connecting and without failed attempts; `response`: each upstream chunk from in to out, summed over the call.";
+    TTFT_SECONDS = "faregate_time_to_first_token_seconds", Kind::Histogram(TTFT), ["route", "provider", "model"],
+        "Streams only: from the request sent to the provider to the first content event of the answer.";
+    TPOT_SECONDS = "faregate_time_per_output_token_seconds", Kind::Histogram(TPOT), ["provider", "model"],
+        "Streams of more than one output token: (last content - first content) / (output tokens - 1).";
+    CONNECT_SECONDS = "faregate_upstream_connect_seconds", Kind::Histogram(CONNECT), ["provider"],
+        "Time to set up a new connection to a provider, TLS included.";
+    CONNECTIONS = "faregate_upstream_connections_total", Kind::Counter, ["provider", "reused"],
+        "Connections that attempts went over, new or reused.";
+    TOKENS = "faregate_tokens_total", Kind::Counter, ["app", "provider", "model", "class"],
+        "Tokens as providers reported them, in classes that do not overlap.";
+    USAGE_UNKNOWN = "faregate_usage_unknown_total", Kind::Counter, ["provider", "model"],
+        "Calls answered with a 2xx status whose token usage never arrived; they are missing from faregate_tokens_total.";
+    USAGE_INCONSISTENT = "faregate_usage_inconsistent_total", Kind::Counter, ["provider"],
+        "Calls whose reported token counts do not add up to their reported total; counted as reported.";
+    RECORDS_DROPPED = "faregate_usage_records_dropped_total", Kind::Counter, [],
+        "Usage records lost because their file or pipe did not take them in time (disk full, pipe blocked).";
+    LOG_LINES_DROPPED = "faregate_log_lines_dropped_total", Kind::Counter, [],
+        "Log lines lost because standard error did not take them in time.";
+    SPANS_EXPORTED = "faregate_trace_spans_exported_total", Kind::Counter, [],
+        "Trace spans that the collector took.";
+    SPANS_DROPPED = "faregate_trace_spans_dropped_total", Kind::Counter, ["reason"],
+        "Trace spans lost: `queue_full` (the collector is too slow) or `export_failed` (it is away or refuses them).";
+    TARGET_UP = "faregate_target_up", Kind::Gauge, ["provider", "model"],
+        "1 when the target takes calls, 0 while it is ejected for its failures.";
+    CONFIG_GENERATION = "faregate_config_generation", Kind::Gauge, [],
+        "Generation of the routing table in use; grows by one with each reload.";
+    CONFIG_INFO = "faregate_config_info", Kind::Gauge, ["hash"],
+        "Always 1; hash is that of the configuration in use, equal on all processes that run the same one.";
+    RELOAD_SUCCESS = "faregate_config_last_reload_success", Kind::Gauge, [],
+        "1 when the last reload (or the start) took the configuration, 0 when it was refused and the old table kept.";
+    RELOAD_TIMESTAMP = "faregate_config_last_reload_timestamp_seconds", Kind::Gauge, [],
+        "When a configuration was last taken, Unix time.";
+    RELOADS = "faregate_config_reloads_total", Kind::Counter, ["result"],
+        "Attempts to load a configuration, the first at start included; result is `success` or `failure`.";
+    BUILD_INFO = "faregate_build_info", Kind::Gauge, ["version", "commit"],
+        "Always 1; which build this is.";
+    PROCESS_CPU = "process_cpu_seconds_total", Kind::Counter, [],
+        "User and system CPU time of this process.";
+    PROCESS_RSS = "process_resident_memory_bytes", Kind::Gauge, [],
+        "Resident memory.";
+    PROCESS_VIRTUAL = "process_virtual_memory_bytes", Kind::Gauge, [],
+        "Virtual memory.";
+    PROCESS_FDS = "process_open_fds", Kind::Gauge, [],
+        "Open file descriptors.";
+    PROCESS_MAX_FDS = "process_max_fds", Kind::Gauge, [],
+        "Soft limit of open file descriptors.";
+    PROCESS_THREADS = "process_threads", Kind::Gauge, [],
+        "Threads of this process.";
+    PROCESS_START = "process_start_time_seconds", Kind::Gauge, [],
+        "When this process started, Unix time.";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_and_labels_follow_the_conventions() {
+        let mut seen = std::collections::BTreeSet::new();
+        for metric in TABLE {
+            assert!(seen.insert(metric.name), "{} stands twice", metric.name);
+            assert!(metric.name.starts_with("faregate_") || metric.name.starts_with("process_"), "{}", metric.name);
+            let counter = metric.kind == Kind::Counter;
+            assert_eq!(counter, metric.name.ends_with("_total"), "{}", metric.name);
+            assert!(metric.help.ends_with('.'), "{}", metric.name);
+            if let Kind::Histogram(bounds) = metric.kind {
+                assert!(metric.name.ends_with("_seconds"), "{}", metric.name);
+                assert!(bounds.is_sorted() && bounds.first() > Some(&0.0), "{}", metric.name);
+            }
+        }
+    }
+}
