@@ -1,0 +1,169 @@
+//! The field lines of a head: spans into the bytes that were read. No allocation up to 24 fields.
+
+use std::fmt;
+
+use bytes::Bytes;
+use smallvec::SmallVec;
+
+/// Where a name or value stands in the block. 32 bits: heads are limited to far less than 4 GiB.
+#[derive(Debug, Clone, Copy)]
+struct Span {
+    start: u32,
+    len: u32,
+}
+
+impl Span {
+    fn of(part: &[u8], block: &[u8]) -> Self {
+        // `part` is always a slice of `block`; addresses are compared because the tokenizer returns slices.
+        let start = (part.as_ptr() as usize).saturating_sub(block.as_ptr() as usize);
+        Self { start: start as u32, len: part.len() as u32 }
+    }
+
+    fn within(self, block: &[u8]) -> &[u8] {
+        let start = self.start as usize;
+        block.get(start..start + self.len as usize).unwrap_or_default()
+    }
+}
+
+/// Facts about the few fields that framing and connection handling ask for on every message, found while the head is
+/// parsed, so that asking costs a bit test where the field is absent.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Seen(u8);
+
+impl Seen {
+    pub(super) const HOST: Self = Self(1);
+    pub(super) const EXPECT: Self = Self(1 << 1);
+    pub(super) const CONTENT_LENGTH: Self = Self(1 << 2);
+    pub(super) const TRANSFER_ENCODING: Self = Self(1 << 3);
+    /// `Connection: close`.
+    pub(super) const CLOSE: Self = Self(1 << 4);
+    /// `Connection: keep-alive`.
+    pub(super) const KEEP_ALIVE: Self = Self(1 << 5);
+    /// A Connection field names something else: a field to drop.
+    pub(super) const NOMINATES: Self = Self(1 << 6);
+
+    fn note(&mut self, name: &[u8], value: &[u8]) {
+        let bit = match name.len() {
+            4 if name.eq_ignore_ascii_case(b"host") => Self::HOST,
+            6 if name.eq_ignore_ascii_case(b"expect") => Self::EXPECT,
+            10 if name.eq_ignore_ascii_case(b"connection") => return self.note_connection(value),
+            14 if name.eq_ignore_ascii_case(b"content-length") => Self::CONTENT_LENGTH,
+            17 if name.eq_ignore_ascii_case(b"transfer-encoding") => Self::TRANSFER_ENCODING,
+            _ => return,
+        };
+        self.0 |= bit.0;
+    }
+
+    fn note_connection(&mut self, value: &[u8]) {
+        for option in list(value) {
+            let bit = if option.eq_ignore_ascii_case(b"close") {
+                Self::CLOSE
+            } else if option.eq_ignore_ascii_case(b"keep-alive") {
+                Self::KEEP_ALIVE
+            } else {
+                Self::NOMINATES
+            };
+            self.0 |= bit.0;
+        }
+    }
+}
+
+/// The header (or trailer) fields of one message, in the order and spelling received.
+#[derive(Clone, Default)]
+pub struct Headers {
+    block: Bytes,
+    fields: SmallVec<[(Span, Span); 24]>,
+    seen: Seen,
+}
+
+impl Headers {
+    /// All fields: name as received, value without surrounding whitespace.
+    pub fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        self.fields.iter().map(|(name, value)| (name.within(&self.block), value.within(&self.block)))
+    }
+
+    /// The value of the first field called `name` (ASCII case-insensitive).
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&[u8]> {
+        self.iter().find(|(n, _)| n.eq_ignore_ascii_case(name.as_bytes())).map(|(_, v)| v)
+    }
+
+    /// The values of all fields called `name` (ASCII case-insensitive), in order.
+    pub fn get_all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
+        self.iter().filter(move |(n, _)| n.eq_ignore_ascii_case(name.as_bytes())).map(|(_, v)| v)
+    }
+
+    /// Number of field lines.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.fields.len()
+    }
+
+    /// True when there is no field at all.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.fields.is_empty()
+    }
+
+    /// Builds a field list from pairs that are known to be valid (an HTTP/2 head, a test). Values are copied.
+    pub fn from_pairs<'a>(pairs: impl IntoIterator<Item = (&'a [u8], &'a [u8])>) -> Self {
+        let mut block = Vec::with_capacity(512);
+        let mut list = FieldList::default();
+        for (name, value) in pairs {
+            let start = block.len() as u32;
+            block.extend_from_slice(name);
+            block.extend_from_slice(value);
+            let (name_len, value_len) = (name.len() as u32, value.len() as u32);
+            list.fields.push((Span { start, len: name_len }, Span { start: start + name_len, len: value_len }));
+            list.seen.note(name, value);
+        }
+        list.over(block.into())
+    }
+
+    pub(super) fn seen(&self, what: Seen) -> bool {
+        self.seen.0 & what.0 != 0
+    }
+}
+
+/// Names only: values may be credentials, and this ends up in logs.
+impl fmt::Debug for Headers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.iter().map(|(name, _)| String::from_utf8_lossy(name))).finish()
+    }
+}
+
+/// Fields found in a block that is still borrowed; becomes [`Headers`] once the block is split off the read buffer.
+#[derive(Default)]
+pub(super) struct FieldList {
+    fields: SmallVec<[(Span, Span); 24]>,
+    seen: Seen,
+}
+
+impl FieldList {
+    /// Notes the tokenizer's fields, all of them slices of `block`. Returns false when one of the lines (or the
+    /// empty line that ends the block) does not end in CRLF: the tokenizer accepts a bare LF.
+    pub(super) fn read(&mut self, block: &[u8], fields: &[httparse::Header<'_>]) -> bool {
+        let mut crlf = block.ends_with(b"\r\n\r\n") || block == b"\r\n";
+        for field in fields {
+            let name = Span::of(field.name.as_bytes(), block);
+            // The name begins its line, so what stands before it ends the line above.
+            crlf &= name.start == 0 || block[..name.start as usize].ends_with(b"\r\n");
+            self.seen.note(field.name.as_bytes(), field.value);
+            self.fields.push((name, Span::of(field.value, block)));
+        }
+        crlf
+    }
+
+    pub(super) fn retain(&mut self, block: &[u8], mut keep: impl FnMut(&[u8]) -> bool) {
+        self.fields.retain(|(name, _)| keep(name.within(block)));
+    }
+
+    pub(super) fn over(self, block: Bytes) -> Headers {
+        Headers { block, fields: self.fields, seen: self.seen }
+    }
+}
+
+/// The elements of a comma-separated list, trimmed, empty ones left out (RFC 9110 section 5.6.1).
+pub(super) fn list(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+    value.split(|b| *b == b',').map(<[u8]>::trim_ascii).filter(|e| !e.is_empty())
+}
