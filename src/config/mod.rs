@@ -1,9 +1,34 @@
 //! The configuration as its user types it: types, loading, validation with places, presets, JSON Schema.
 //!
-//! Knows nothing of sockets or of a running table: `routing` compiles what stands here. Start with
-//! [`types::Config`], then `load`.
+//! Knows nothing of sockets or of a running table: `routing` compiles what stands here.
+//!
+//! How a file becomes a [`Config`] ([`load()`], [`check`]): `tree` reads the text, once, into values that know their
+//! places; `walk` holds them against `shape`, which is the JSON Schema of [`types`] compiled; `de` takes the values
+//! out; `checks` finds what no schema can say. [`resolve()`] then lays the presets under the user's keys.
+//! Start with [`types::Config`].
 
+mod advice;
+mod checks;
+mod de;
+mod formats;
+mod load;
+mod presets;
+mod problem;
+mod resolve;
+mod scalar;
+mod schema;
+mod shape;
+mod starter;
+mod syntax;
+mod tree;
 pub mod types;
 pub mod units;
+mod walk;
 
+pub use load::{Checked, MAX_FILE, Surroundings, check, check_file, load, parse};
+pub use presets::{Preset, Presets};
+pub use problem::{Place, Problem, Problems, Severity};
+pub use resolve::{ResolvedProvider, resolve, resolve_with};
+pub use schema::{schema, schema_text};
+pub use starter::embedded_default;
 pub use types::Config;

@@ -8,6 +8,9 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::formats::{
+    BaseUrl, Decimal, EnvName, FilePath, Glob, HeaderName, HeaderValue, Name, PathPrefix, ProxyUrl, SocketAddress,
+};
 use super::units::{Size, Span};
 
 /// A Faregate configuration file.
@@ -34,8 +37,10 @@ pub struct Config {
 #[serde(deny_unknown_fields, default)]
 pub struct Server {
     /// Address of the API.
+    #[schemars(with = "SocketAddress")]
     pub listen: SocketAddr,
     /// Address of health, metrics and admin pages. Keep it private.
+    #[schemars(with = "SocketAddress")]
     pub admin: SocketAddr,
     /// Serve the API over TLS (HTTP/1.1, and HTTP/2 by ALPN).
     pub tls: Option<ServerTls>,
@@ -55,6 +60,7 @@ pub struct Server {
     pub half_close: HalfClose,
     /// Unix socket over which a new process takes over the listeners (`faregate run --upgrade`, then SIGQUIT to
     /// the old one).
+    #[schemars(with = "Option<FilePath>")]
     pub upgrade_socket: Option<PathBuf>,
 }
 
@@ -74,8 +80,10 @@ pub enum HalfClose {
 #[serde(deny_unknown_fields)]
 pub struct ServerTls {
     /// Certificate chain.
+    #[schemars(with = "FilePath")]
     pub certificate: PathBuf,
     /// Private key.
+    #[schemars(with = "FilePath")]
     pub key: PathBuf,
 }
 
@@ -84,6 +92,7 @@ pub struct ServerTls {
 #[serde(deny_unknown_fields)]
 pub struct InboundKey {
     /// Becomes the `app` label of calls made with this key.
+    #[schemars(with = "Name")]
     pub name: String,
     /// Where the key itself stands.
     pub key: SecretSource,
@@ -95,12 +104,15 @@ pub struct InboundKey {
 pub struct SecretSource {
     /// An environment variable.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<EnvName>")]
     pub env: Option<String>,
     /// A file, read again when it changes; surrounding white space is ignored.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<FilePath>")]
     pub file: Option<PathBuf>,
     /// The secret itself, in the open. For tests and throw-away keys only.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("writeOnly" = true))]
     pub insecure_inline: Option<String>,
 }
 
@@ -156,8 +168,10 @@ pub struct Observe {
     /// OpenTelemetry traces.
     pub traces: Option<Traces>,
     /// The `app` label of calls that name none. Default: the environment variable FAREGATE_APP, else `unknown`.
+    #[schemars(with = "Option<Name>")]
     pub app: Option<String>,
     /// Request header that names the calling app. It is removed before the call goes upstream.
+    #[schemars(with = "HeaderName")]
     pub app_header: String,
     /// Distinct values of the `app` label; further ones count as `other`.
     pub max_apps: usize,
@@ -194,6 +208,7 @@ pub enum LogFormat {
 #[serde(deny_unknown_fields)]
 pub struct UsageRecords {
     /// A file to append to, or `-` for standard output.
+    #[schemars(with = "FilePath")]
     pub path: PathBuf,
 }
 
@@ -202,9 +217,11 @@ pub struct UsageRecords {
 #[serde(deny_unknown_fields)]
 pub struct Traces {
     /// The collector, such as `http://otel-collector:4318`.
+    #[schemars(with = "BaseUrl")]
     pub endpoint: String,
     /// Share of new traces that are kept, 0 to 1. A caller's own decision (`traceparent`) wins.
     #[serde(default = "one")]
+    #[schemars(range(min = 0.0, max = 1.0))]
     pub sample: f64,
 }
 
@@ -245,8 +262,10 @@ pub struct Retry {
     /// Outcomes after which the next attempt is made. Default: all.
     pub on: Option<Vec<RetryOn>>,
     /// Attempts at one target before the next target is tried. Default 1.
+    #[schemars(range(min = 1, max = 100))]
     pub attempts_per_target: Option<u32>,
     /// Attempts in all. Default 4.
+    #[schemars(range(min = 1, max = 1000))]
     pub max_attempts: Option<u32>,
     /// Wait before a further attempt at the same target, doubled each time, with full jitter. Default 200ms.
     pub backoff: Option<Span>,
@@ -255,6 +274,7 @@ pub struct Retry {
     pub max_backoff: Option<Span>,
     /// Attempts beyond the first, as a share of calls in the last ten seconds, before they stop. Default 0.2; at
     /// least 10 are always allowed.
+    #[schemars(range(min = 0.0, max = 1.0))]
     pub budget: Option<f64>,
 }
 
@@ -285,6 +305,7 @@ pub struct Health {
     /// Failures in a row that eject a target. 0 turns this off. Default 5.
     pub consecutive_failures: Option<u32>,
     /// Share of failed calls, over the last minute and at least 20 calls, that ejects a target. Default 0.5.
+    #[schemars(range(min = 0.0, max = 1.0))]
     pub error_rate: Option<f64>,
     /// First ejection; doubled with each further one in a row. Default 5s.
     pub eject: Option<Span>,
@@ -302,12 +323,14 @@ pub struct Provider {
     pub preset: Option<String>,
     /// Base URL of the API, with its version: `https://api.example.com/v1`.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<BaseUrl>")]
     pub base_url: Option<String>,
     /// What `base_url` speaks. Default: as the preset, else `openai`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dialect: Option<DialectName>,
     /// Base URLs by dialect, for providers that speak several.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(with = "BTreeMap<DialectName, BaseUrl>", extend("propertyNames" = { "$ref": "#/$defs/DialectName" }))]
     pub endpoints: BTreeMap<DialectName, String>,
     /// The key. Default: the preset's environment variable. Without any, the client's own key goes through when the
     /// call was addressed to this provider by its path.
@@ -318,6 +341,7 @@ pub struct Provider {
     pub auth: Option<AuthScheme>,
     /// Headers set on every call; they replace the client's.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(with = "BTreeMap<String, HeaderValue>", extend("propertyNames" = { "format": "header-name" }))]
     pub headers: BTreeMap<String, String>,
     /// Trust and client certificate.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -327,6 +351,7 @@ pub struct Provider {
     pub http: Option<HttpVersion>,
     /// Egress HTTP proxy, `http://[user:password@]host:port`, or `none`. Default: HTTPS_PROXY / HTTP_PROXY and NO_PROXY.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<ProxyUrl>")]
     pub proxy: Option<String>,
     /// Timeouts of calls to this provider.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -342,6 +367,7 @@ pub struct Provider {
     pub stream_usage: Option<StreamUsage>,
     /// Models that this provider serves, as globs; used where no route matches.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Vec<Glob>>")]
     pub models: Option<Vec<String>>,
     /// Settings of the built-in simulated provider (`preset: simulated`).
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -363,6 +389,7 @@ pub enum DialectName {
 /// A provider's key.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case", untagged)]
+#[schemars(extend("writeOnly" = true))]
 pub enum Credentials {
     /// `none`: send no key.
     Word(CredentialsWord),
@@ -387,7 +414,7 @@ pub enum AuthScheme {
     /// `Authorization: Bearer KEY`.
     Bearer,
     /// The bare key in a header of this name.
-    Header(String),
+    Header(#[schemars(with = "HeaderName")] String),
 }
 
 /// Trust and client certificate towards a provider; PEM files.
@@ -395,10 +422,13 @@ pub enum AuthScheme {
 #[serde(deny_unknown_fields, default)]
 pub struct ClientTls {
     /// CA certificates to trust instead of the system's.
+    #[schemars(with = "Option<FilePath>")]
     pub ca: Option<PathBuf>,
     /// Client certificate chain.
+    #[schemars(with = "Option<FilePath>")]
     pub certificate: Option<PathBuf>,
     /// Client key.
+    #[schemars(with = "Option<FilePath>")]
     pub key: Option<PathBuf>,
     /// Name to expect in the provider's certificate (and SNI) instead of the URL's host.
     pub server_name: Option<String>,
@@ -438,12 +468,16 @@ pub struct Simulate {
     /// Length of an answer, in tokens.
     pub output_tokens: u32,
     /// Share of calls that fail, 0 to 1.
+    #[schemars(range(min = 0.0, max = 1.0))]
     pub error_rate: f64,
     /// Status of failed calls.
+    #[schemars(range(min = 400, max = 599))]
     pub error_status: u16,
     /// Price per million input tokens in dollars, stated in `usage.cost`, as a decimal such as "0.15".
+    #[schemars(with = "Option<Decimal>")]
     pub input_price: Option<String>,
     /// Price per million output tokens in dollars.
+    #[schemars(with = "Option<Decimal>")]
     pub output_price: Option<String>,
     /// Seed of the text and of failures.
     pub seed: u64,
@@ -454,6 +488,7 @@ pub struct Simulate {
 #[serde(deny_unknown_fields)]
 pub struct Route {
     /// Shown in metrics, logs and `x-faregate-route`.
+    #[schemars(with = "Name")]
     pub name: String,
     /// Conditions; all that are given must hold. Left out: matches every call.
     #[serde(default, rename = "match")]
@@ -465,6 +500,7 @@ pub struct Route {
     #[serde(default)]
     pub sticky: Option<Sticky>,
     /// Where the call may go.
+    #[schemars(length(min = 1))]
     pub targets: Vec<Target>,
     /// Retries of this route.
     #[serde(default)]
@@ -489,10 +525,12 @@ pub struct Match {
     /// APIs, any of them.
     pub api: Vec<Api>,
     /// Request headers: name -> value or glob.
+    #[schemars(with = "BTreeMap<String, Glob>", extend("propertyNames" = { "format": "header-name" }))]
     pub headers: BTreeMap<String, String>,
     /// Calling apps, or globs, any of them.
     pub app: OneOrMany,
     /// Start of the request's path.
+    #[schemars(with = "Option<PathPrefix>")]
     pub path_prefix: Option<String>,
 }
 
@@ -504,8 +542,8 @@ pub struct OneOrMany(pub Vec<String>);
 #[derive(Deserialize, JsonSchema)]
 #[serde(untagged)]
 enum OneOrManyForm {
-    One(String),
-    Many(Vec<String>),
+    One(#[schemars(with = "Glob")] String),
+    Many(#[schemars(with = "Vec<Glob>")] Vec<String>),
 }
 
 impl From<OneOrManyForm> for OneOrMany {
@@ -551,7 +589,7 @@ pub enum Strategy {
 #[serde(rename_all = "snake_case")]
 pub enum Sticky {
     /// By the value of this request header.
-    Header(String),
+    Header(#[schemars(with = "HeaderName")] String),
     /// By the start of the conversation (model, and the body up to and including the first user message).
     Conversation,
 }
@@ -561,12 +599,15 @@ pub enum Sticky {
 #[serde(deny_unknown_fields)]
 pub struct Target {
     /// Name of a provider.
+    #[schemars(with = "Name")]
     pub provider: String,
     /// The model's name at that provider. Default: as asked (after aliases).
     #[serde(default)]
+    #[schemars(with = "Option<Name>")]
     pub model: Option<String>,
     /// Share under `weighted`. 0: never chosen first, still a fallback. Default 1.
     #[serde(default = "one_u32")]
+    #[schemars(range(min = 0, max = 1_000_000))]
     pub weight: u32,
     /// Lower comes first. Default: all equal.
     #[serde(default)]

@@ -32,7 +32,7 @@ fn split(text: &str) -> Option<(u64, &str)> {
     Some((text.get(..digits)?.parse().ok()?, text.get(digits..)?.trim()))
 }
 
-fn parse_span(text: &str) -> Option<Duration> {
+pub(super) fn parse_span(text: &str) -> Option<Duration> {
     let (n, unit) = split(text.trim())?;
     match unit {
         "ms" => Some(Duration::from_millis(n)),
@@ -44,7 +44,7 @@ fn parse_span(text: &str) -> Option<Duration> {
     }
 }
 
-fn parse_size(text: &str) -> Option<usize> {
+pub(super) fn parse_size(text: &str) -> Option<usize> {
     let (n, unit) = split(text.trim())?;
     let factor: u64 = match unit {
         "" | "B" => 1,
@@ -75,8 +75,8 @@ impl<T> de::Visitor<'_> for Text<T> {
     }
 }
 
-const SPAN_HELP: &str = "a duration such as 500ms, 10s, 5m or 1h";
-const SIZE_HELP: &str = "a size such as 65536, 64KiB or 32MiB";
+pub(super) const SPAN_HELP: &str = "a duration such as 500ms, 10s, 5m or 1h";
+pub(super) const SIZE_HELP: &str = "a size such as 65536, 64KiB or 32MiB";
 
 impl<'de> Deserialize<'de> for Span {
     fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
@@ -115,7 +115,7 @@ impl JsonSchema for Span {
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "description": SPAN_HELP, "type": ["string", "integer"], "pattern": "^([0-9]+ ?(ms|s|m|h)|0)$" })
+        json_schema!({ "description": SPAN_HELP, "type": ["string", "integer"], "format": "span", "pattern": "^([0-9]+ ?(ms|s|m|h)|0)$" })
     }
 }
 
@@ -125,6 +125,6 @@ impl JsonSchema for Size {
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "description": SIZE_HELP, "type": ["string", "integer"], "pattern": "^[0-9]+ ?(B|KiB|MiB|GiB)?$" })
+        json_schema!({ "description": SIZE_HELP, "type": ["string", "integer"], "format": "size", "pattern": "^[0-9]+ ?(B|KiB|MiB|GiB)?$" })
     }
 }
