@@ -1,60 +1,33 @@
-//! (in work) Names of the wire formats, until the module itself lands.
+//! Wire formats of LLM APIs, read and written as bytes.
+//!
+//! Pure and synchronous: no I/O, no clock, no configuration, no metrics. This is the only part of Faregate that
+//! knows what a vendor's JSON looks like; everything else sees the plain values of `chat` and the types below.
+//!
+//! # Where to start reading
+//!
+//! - [`recognise`]: which API a path asks for.
+//! - [`scan`] and [`RequestFacts::patch`]: the few facts of a request, found and changed without building a tree.
+//! - [`Tap`]: reads usage, errors and the first content out of a response that passes through.
+//! - [`decode_error`], [`encode_error`], [`encode_stream_error`]: errors in and out.
+//! - `openai/` and `anthropic/`: what the two families say differently.
+//! - `json`, `walk`, `sse`: reading JSON in place, JSON in pieces, and server-sent events.
 
-/// A wire format.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum DialectId {
-    /// OpenAI.
-    OpenAi,
-    /// Anthropic.
-    Anthropic,
-    /// Passed through unread.
-    Opaque,
-}
+mod anthropic;
+mod error;
+mod ids;
+mod json;
+mod openai;
+mod patch;
+mod prefix;
+mod recognise;
+mod scan;
+mod sse;
+mod tap;
+mod walk;
 
-impl DialectId {
-    /// Its name in metrics and messages.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::OpenAi => "openai",
-            Self::Anthropic => "anthropic",
-            Self::Opaque => "opaque",
-        }
-    }
-}
-
-/// What a call asks for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Operation {
-    /// OpenAI chat completions.
-    Chat,
-    /// OpenAI responses.
-    Responses,
-    /// OpenAI legacy completions.
-    Completions,
-    /// OpenAI embeddings.
-    Embeddings,
-    /// Anthropic messages.
-    Messages,
-    /// Anthropic token counting.
-    CountTokens,
-    /// The list of models.
-    Models,
-    /// Anything else.
-    Other,
-}
-
-impl Operation {
-    /// Its name in metrics and messages.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Chat => "chat",
-            Self::Responses => "responses",
-            Self::Completions => "completions",
-            Self::Embeddings => "embeddings",
-            Self::Messages => "messages",
-            Self::CountTokens => "count_tokens",
-            Self::Models => "models",
-            Self::Other => "other",
-        }
-    }
-}
+pub use error::{UpstreamError, UpstreamErrorKind, decode_error, encode_error, encode_stream_error};
+pub use ids::{ApiCall, DialectId, Operation};
+pub use prefix::conversation_prefix;
+pub use recognise::recognise;
+pub use scan::{RequestFacts, ScanError, ScanProblem, scan};
+pub use tap::{Tap, decode_usage};

@@ -1,0 +1,82 @@
+//! What the stream events of the responses API say.
+
+use super::super::json::{self, Members};
+use super::super::tap::Seen;
+use super::super::{DialectId, Operation};
+use super::usage::for_each_count;
+
+/// Notes what one event says.
+pub(in super::super) fn read(name: &[u8], data: &[u8], seen: &mut Seen) {
+    if data.trim_ascii_start().starts_with(b"[DONE]") {
+        seen.ended = true;
+        return;
+    }
+    let Ok(mut members) = Members::open(data, 0) else { return };
+    let (mut kind, mut response, mut failed, mut says) = (None, None, false, false);
+    while let Ok(Some(member)) = members.next() {
+        match &*member.key() {
+            b"type" => kind = json::text(member.value),
+            b"response" => response = Some(member.value),
+            b"error" => failed |= json::says_something(member.value),
+            b"delta" | b"partial_image_b64" => says |= json::says_something(member.value),
+            _ => {}
+        }
+    }
+    let kind = kind.unwrap_or_else(|| String::from_utf8_lossy(name));
+    if failed || kind == "error" || name == b"error" {
+        seen.note_error(DialectId::OpenAi, data);
+    }
+    if let Some(response) = response {
+        read_response(response, seen);
+    }
+    note_end(&kind, seen);
+    seen.content = seen.content || is_content(&kind, says);
+}
+
+fn read_response(response: &[u8], seen: &mut Seen) {
+    let Ok(mut members) = Members::open(response, 0) else { return };
+    let mut tools = None;
+    while let Ok(Some(member)) = members.next() {
+        match &*member.key() {
+            b"model" => seen.note_model(member.value),
+            b"usage" if member.value.starts_with(b"{") => seen.note_openai_usage(Operation::Responses, member.value),
+            b"tool_usage" => tools = Some(member.value),
+            b"error" if json::says_something(member.value) => {
+                seen.note_error(DialectId::OpenAi, &[b"{\"error\":", member.value, b"}"].concat());
+            }
+            _ => {}
+        }
+    }
+    if let Some(tools) = tools {
+        seen.note_searches(searches(tools));
+    }
+}
+
+/// Deltas, whole items, partial images. What a stream only announces is none.
+fn is_content(kind: &str, says: bool) -> bool {
+    says && (kind.ends_with(".delta") || kind.ends_with(".partial_image")) || kind == "response.output_item.done"
+}
+
+/// Whether an event of this type only announces what is to come.
+pub(in super::super) fn is_announcement(kind: &str) -> bool {
+    matches!(kind, "response.created" | "response.in_progress" | "response.queued") || kind.ends_with(".added")
+}
+
+/// Notes the end, where `kind` marks it.
+pub(in super::super) fn note_end(kind: &str, seen: &mut Seen) {
+    seen.ended |= matches!(
+        kind,
+        "response.completed" | "response.incomplete" | "response.failed" | "response.cancelled" | "response.done"
+    );
+}
+
+/// The web searches in `tool_usage`, which stands beside `usage`.
+pub(in super::super) fn searches(tool_usage: &[u8]) -> u64 {
+    let mut searches = 0;
+    for_each_count(tool_usage, |group, key, n| {
+        if (group, key) == (b"web_search", b"num_requests") {
+            searches = n;
+        }
+    });
+    searches
+}

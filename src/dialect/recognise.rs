@@ -1,0 +1,127 @@
+//! Which API a request path asks for.
+//!
+//! Hosts mount the same APIs under many prefixes (`/v1`, `/openai/v1`, `/api/v1`, `/v1beta/openai`,
+//! `/accounts/{id}/ai/v1`, `/openai/deployments/{name}`), so a path is read from its end.
+
+use http::Method;
+use smallvec::SmallVec;
+
+use super::{ApiCall, DialectId, Operation};
+
+/// Segments of a path that are kept apart; longer paths are no API call.
+const MAX_SEGMENTS: usize = 24;
+
+/// What API `path` (vendor prefix already taken off, no query) asks for; `None` when it belongs to no API known here.
+pub fn recognise<'a>(method: &Method, path: &'a str) -> Option<ApiCall<'a>> {
+    let path = path.split(['?', '#']).next().unwrap_or(path);
+    let segments = Segments::of(path)?;
+    if *method == Method::POST
+        && let Some(call) = generation(&segments)
+    {
+        return Some(call);
+    }
+    let first = segments.mount_end();
+    let (suffix, tail) = (segments.from(first), &segments.words[first..]);
+    let (dialect, operation) = resource(method, tail, first > 0)?;
+    Some(ApiCall { dialect, operation, suffix, path_model: segments.path_model() })
+}
+
+/// The operations whose bodies are read.
+fn generation<'a>(path: &Segments<'a>) -> Option<ApiCall<'a>> {
+    let (operation, length) = match path.words.as_slice() {
+        [.., "chat", "completions"] => (Operation::Chat, 2),
+        [.., "messages", "count_tokens"] if path.mounts_messages(2) => (Operation::CountTokens, 2),
+        [.., "messages"] if path.mounts_messages(1) => (Operation::Messages, 1),
+        [.., "responses"] => (Operation::Responses, 1),
+        [.., "prompts", _, "completions"] => (Operation::Completions, 3),
+        [.., "completions"] => (Operation::Completions, 1),
+        [.., "embeddings"] if !path.words.ends_with(&["api", "embeddings"]) => (Operation::Embeddings, 1),
+        _ => return None,
+    };
+    Some(ApiCall {
+        dialect: operation.dialect(),
+        operation,
+        suffix: path.from(path.words.len() - length),
+        path_model: path.path_model(),
+    })
+}
+
+/// What the first segment after the mount says of everything else.
+fn resource(method: &Method, tail: &[&str], mounted: bool) -> Option<(DialectId, Operation)> {
+    let openai = Some((DialectId::OpenAi, Operation::Other));
+    match tail {
+        ["models", ..] if matches!(*method, Method::GET | Method::HEAD) => Some((DialectId::OpenAi, Operation::Models)),
+        ["messages", ..] => Some((DialectId::Anthropic, Operation::Other)),
+        [
+            "chat" | "completions" | "responses" | "embeddings" | "models" | "files" | "uploads" | "batches" | "images"
+            | "audio" | "moderations" | "fine_tuning" | "vector_stores" | "assistants" | "threads" | "conversations"
+            | "containers" | "evals" | "realtime" | "videos" | "organization" | "engines" | "skills" | "rerank",
+            ..,
+        ] => openai,
+        [_, ..] if mounted => Some((DialectId::Opaque, Operation::Other)),
+        _ => None,
+    }
+}
+
+/// A path cut at its slashes, empty segments left out.
+struct Segments<'a> {
+    path: &'a str,
+    words: SmallVec<[&'a str; 8]>,
+    /// Where each word starts in the path.
+    starts: SmallVec<[usize; 8]>,
+}
+
+impl<'a> Segments<'a> {
+    fn of(path: &'a str) -> Option<Self> {
+        let mut segments = Self { path, words: SmallVec::new(), starts: SmallVec::new() };
+        let mut at = 0;
+        for word in path.split('/') {
+            if !word.is_empty() {
+                segments.words.push(word);
+                segments.starts.push(at);
+            }
+            at += word.len() + 1;
+        }
+        (!segments.words.is_empty() && segments.words.len() <= MAX_SEGMENTS).then_some(segments)
+    }
+
+    /// The path from the slash before the segment `index` on, without a slash at its end.
+    fn from(&self, index: usize) -> &'a str {
+        match self.starts.get(index) {
+            Some(&start) => self.path[start.saturating_sub(1)..].trim_end_matches('/'),
+            None => "",
+        }
+    }
+
+    /// The segment after the version or another known mount: where an API's own names begin.
+    fn mount_end(&self) -> usize {
+        let after = |word: &str| self.words.iter().position(|w| *w == word).map(|at| at + 2);
+        if let Some(end) = after("deployments").or_else(|| after("engines")) {
+            return end.min(self.words.len());
+        }
+        let version = self.words.iter().position(|word| is_version(word)).map(|at| at + 1);
+        match version.or_else(|| (self.words.first() == Some(&"openai")).then_some(1)) {
+            Some(end) if self.words.get(end) == Some(&"openai") => end + 1,
+            Some(end) => end,
+            None => 0,
+        }
+    }
+
+    /// Whether the `length` last segments are mounted where messages are: a thread's messages are something else.
+    fn mounts_messages(&self, length: usize) -> bool {
+        let mount = &self.words[..self.words.len() - length];
+        mount.last().is_none_or(|word| is_version(word) || *word == "anthropic")
+    }
+
+    /// The model of `/deployments/{model}/..` and `/engines/{model}/..`.
+    fn path_model(&self) -> Option<&'a str> {
+        let at = self.words.iter().position(|word| matches!(*word, "deployments" | "engines"))?;
+        if at + 2 < self.words.len() { self.words.get(at + 1).copied() } else { None }
+    }
+}
+
+/// `v1`, `v4`, `v1beta`, `v1beta1`.
+fn is_version(word: &str) -> bool {
+    let mut bytes = word.bytes();
+    bytes.next() == Some(b'v') && bytes.next().is_some_and(|b| b.is_ascii_digit()) && word.len() <= 10
+}

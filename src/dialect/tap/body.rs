@@ -1,0 +1,48 @@
+//! A response that is one JSON object: picks usage, model and error out of it as it goes by, whatever its size.
+
+use super::super::walk::{Picks, Walker};
+use super::super::{DialectId, Operation, json};
+use super::Seen;
+
+const PICKS: Picks = Picks { keys: &["usage", "tool_usage", "model", "error", "type"], inside: None };
+
+/// Reads one JSON body.
+#[derive(Debug)]
+pub(super) struct BodyTap {
+    walker: Walker,
+}
+
+impl BodyTap {
+    pub(super) fn new() -> Self {
+        Self { walker: Walker::new(PICKS) }
+    }
+
+    pub(super) fn feed(&mut self, chunk: &[u8]) {
+        self.walker.feed(chunk);
+    }
+
+    pub(super) fn is_complete(&self) -> bool {
+        self.walker.is_complete()
+    }
+
+    /// Notes what the complete body said.
+    pub(super) fn settle(&self, dialect: DialectId, operation: Operation, seen: &mut Seen) {
+        seen.ended = true;
+        if let Some(model) = self.walker.value("model") {
+            seen.note_model(model);
+        }
+        if let Some(error) = self.walker.value("error").filter(|value| json::says_something(value)) {
+            let body = [b"{\"error\":", error, b"}"].concat();
+            seen.note_error(dialect, &body);
+        }
+        let Some(usage) = self.walker.value("usage") else { return };
+        match dialect {
+            DialectId::OpenAi => seen.note_openai_usage(operation, usage),
+            DialectId::Anthropic if operation == Operation::Messages => seen.note_anthropic_usage(usage),
+            DialectId::Anthropic | DialectId::Opaque => {}
+        }
+        if let Some(tools) = self.walker.value("tool_usage") {
+            seen.note_searches(super::super::openai::responses::searches(tools));
+        }
+    }
+}

@@ -1,0 +1,48 @@
+//! Tells which events can be passed by once content has started, without parsing them.
+
+use memchr::memmem::Finder;
+
+/// Longest event that is looked at for an end marker.
+const MAX_END_MARKER: usize = 256;
+
+/// Searches for the words that make an event worth reading.
+///
+/// Between quotes they cannot be part of a text: there the quotes are escaped. A host that writes a key with escapes
+/// would be missed; none does.
+#[derive(Debug)]
+pub(super) struct Marks {
+    usage: Finder<'static>,
+    error: Finder<'static>,
+    done: Finder<'static>,
+    stop: Finder<'static>,
+}
+
+impl Marks {
+    pub(super) fn new() -> Self {
+        Self {
+            usage: Finder::new("\"usage\""),
+            error: Finder::new("\"error\""),
+            done: Finder::new("[DONE]"),
+            stop: Finder::new("message_stop"),
+        }
+    }
+
+    /// Whether `event` may report usage, an error or the end.
+    pub(super) fn worth_reading(&self, event: &[u8]) -> bool {
+        let ends =
+            event.len() <= MAX_END_MARKER && (self.done.find(event).is_some() || self.stop.find(event).is_some());
+        ends || event.starts_with(b"event: error")
+            || event.starts_with(b"event:error")
+            || self.has_value(&self.usage, event)
+            || self.has_value(&self.error, event)
+    }
+
+    /// Whether the word is there with anything but null after it.
+    fn has_value(&self, word: &Finder<'static>, event: &[u8]) -> bool {
+        word.find_iter(event).any(|at| {
+            let rest = &event[at + word.needle().len()..];
+            let value = rest.iter().position(|b| !matches!(b, b':' | b' '));
+            !value.is_some_and(|at| rest[at..].starts_with(b"null"))
+        })
+    }
+}

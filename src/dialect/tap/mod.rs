@@ -1,0 +1,138 @@
+//! Reads what passes through: usage, errors, the first content, the end. Changes no byte, except that the usage chunk
+//! which Faregate asked for on its own is left out where told so.
+//!
+//! Bounds: 1 MiB of an event that arrives in pieces, 64 KiB for each value picked out of a body; nothing grows with
+//! the length of a response. What is seen does not depend on how the bytes were split. Once content has started,
+//! events without a usage, error or end marker are not parsed.
+//!
+//! Start with [`Tap::feed`]; `stream` cuts events, `openai::chat`, `openai::responses` and `anthropic::events` read them.
+
+mod body;
+mod large;
+mod marks;
+mod seen;
+mod stream;
+
+use bytes::Bytes;
+use smallvec::SmallVec;
+
+use super::{DialectId, Operation, UpstreamError, anthropic, openai};
+use crate::chat::UsageReport;
+use body::BodyTap;
+pub(super) use seen::Seen;
+use stream::StreamTap;
+
+/// Reads one response as it passes through.
+#[derive(Debug)]
+pub struct Tap {
+    dialect: DialectId,
+    operation: Operation,
+    seen: Seen,
+    reader: Reader,
+}
+
+#[derive(Debug)]
+enum Reader {
+    Stream(Box<StreamTap>),
+    Body(Box<BodyTap>),
+    Nothing,
+}
+
+impl Tap {
+    /// A tap for one response with a 2xx status. `event_stream`: its content type is `text/event-stream`, whatever the
+    /// request asked for. `strip_usage`: leave out the chunk that only reports usage (OpenAI chat and completions).
+    pub fn new(dialect: DialectId, operation: Operation, event_stream: bool, strip_usage: bool) -> Self {
+        let reads = dialect != DialectId::Opaque && !matches!(operation, Operation::Models | Operation::Other);
+        let strips = strip_usage && matches!(operation, Operation::Chat | Operation::Completions);
+        let reader = match (reads, event_stream) {
+            (true, true) if operation != Operation::CountTokens && operation != Operation::Embeddings => {
+                Reader::Stream(Box::new(StreamTap::new(operation, strips)))
+            }
+            (true, false) => Reader::Body(Box::new(BodyTap::new())),
+            _ => Reader::Nothing,
+        };
+        Self { dialect, operation, seen: Seen::default(), reader }
+    }
+
+    /// Reads `chunk` and gives what the client is to receive to `out`: the same bytes, not copied. With `strip_usage`
+    /// the last event is held back until it is complete (up to 1 MiB).
+    pub fn feed(&mut self, chunk: Bytes, out: &mut SmallVec<[Bytes; 4]>) {
+        if chunk.is_empty() {
+            return;
+        }
+        match &mut self.reader {
+            Reader::Stream(stream) => stream.feed(chunk, out, &mut self.seen),
+            Reader::Body(body) => {
+                body.feed(&chunk);
+                self.seen.content = true;
+                out.push(chunk);
+                if body.is_complete() {
+                    body.settle(self.dialect, self.operation, &mut self.seen);
+                }
+            }
+            Reader::Nothing => {
+                self.seen.content = true;
+                out.push(chunk);
+            }
+        }
+    }
+
+    /// The upstream's body ended: reads what an unfinished last event says and lets go of what was held back.
+    pub fn finish(&mut self, out: &mut SmallVec<[Bytes; 4]>) {
+        match &mut self.reader {
+            Reader::Stream(stream) => stream.finish(out, &mut self.seen),
+            Reader::Body(_) => {}
+            Reader::Nothing => self.seen.ended = true,
+        }
+    }
+
+    /// Whether content was seen: text, reasoning, a tool call, a refusal, audio. Roles, pings, comments and the
+    /// announcements of a response or message are none. Any byte counts of a body that is no event stream.
+    pub fn content_started(&self) -> bool {
+        self.seen.content
+    }
+
+    /// An error event or error object inside the response.
+    pub fn error(&self) -> Option<&UpstreamError> {
+        self.seen.error.as_ref()
+    }
+
+    /// Whether the response said that it is over: `[DONE]`, `message_stop`, `response.completed`, `.incomplete` or
+    /// `.failed`; a JSON body: its object is complete; an unread response: [`Tap::finish`] was called. Some hosts send
+    /// no marker: a stream that ended cleanly without one is not broken by that alone.
+    pub fn ended(&self) -> bool {
+        self.seen.ended
+    }
+
+    /// Whether the bytes fed so far end inside an event: nothing can then be added to the stream that its reader
+    /// would understand. Always false for a body that is no event stream.
+    pub fn mid_event(&self) -> bool {
+        match &self.reader {
+            Reader::Stream(stream) => stream.mid_event(),
+            Reader::Body(_) | Reader::Nothing => false,
+        }
+    }
+
+    /// The tokens as last reported.
+    pub fn usage(&self) -> UsageReport {
+        self.seen.usage
+    }
+
+    /// The model that the response names.
+    pub fn served_model(&self) -> Option<&str> {
+        self.seen.model.as_deref()
+    }
+}
+
+/// Reads one `usage` object of `dialect`.
+pub fn decode_usage(dialect: DialectId, operation: Operation, usage: &[u8]) -> UsageReport {
+    match dialect {
+        DialectId::OpenAi => openai::usage::report(operation, usage),
+        DialectId::Anthropic => {
+            let mut counts = anthropic::usage::Counts::default();
+            counts.absorb(usage);
+            counts.report()
+        }
+        DialectId::Opaque => UsageReport::Unknown,
+    }
+}

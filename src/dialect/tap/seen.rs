@@ -1,0 +1,55 @@
+//! What a tap has seen so far.
+
+use super::super::{DialectId, Operation, UpstreamError, anthropic, decode_error, json, openai};
+use crate::chat::UsageReport;
+
+/// Longest model name that is kept.
+const MAX_MODEL: usize = 256;
+
+/// Facts of one response, filled by the readers of events and bodies.
+#[derive(Debug, Default)]
+pub(in super::super) struct Seen {
+    pub(in super::super) usage: UsageReport,
+    pub(in super::super) counts: anthropic::usage::Counts,
+    pub(in super::super) error: Option<UpstreamError>,
+    pub(in super::super) model: Option<String>,
+    pub(in super::super) content: bool,
+    pub(in super::super) ended: bool,
+}
+
+impl Seen {
+    /// Takes over a `usage` object; anything that is no final report leaves the last one in place.
+    pub(in super::super) fn note_openai_usage(&mut self, operation: Operation, usage: &[u8]) {
+        let report = openai::usage::report(operation, usage);
+        if report != UsageReport::Unknown {
+            self.usage = report;
+        }
+    }
+
+    /// Takes over the fields of a `usage` object over those of earlier ones.
+    pub(in super::super) fn note_anthropic_usage(&mut self, usage: &[u8]) {
+        self.counts.absorb(usage);
+        self.usage = self.counts.report();
+    }
+
+    /// The searches that stand beside `usage` and not in it.
+    pub(in super::super) fn note_searches(&mut self, searches: u64) {
+        if let UsageReport::Reported(usage) | UsageReport::Inconsistent(usage) = &mut self.usage {
+            usage.web_searches = usage.web_searches.max(searches);
+        }
+    }
+
+    /// The first model named; some hosts leave the name empty at first.
+    pub(in super::super) fn note_model(&mut self, value: &[u8]) {
+        if self.model.is_none() && value.len() <= MAX_MODEL {
+            self.model = json::text(value).filter(|name| !name.is_empty()).map(|name| name.into_owned());
+        }
+    }
+
+    /// An error object inside a response; the first one counts.
+    pub(in super::super) fn note_error(&mut self, dialect: DialectId, body: &[u8]) {
+        if self.error.is_none() {
+            self.error = Some(decode_error(dialect, 200, body));
+        }
+    }
+}

@@ -1,0 +1,247 @@
+//! JSON that arrives in pieces: picks a few members out of an object of any size, in bounded memory.
+//!
+//! Looks at the members of the outermost object and, where asked to, of one object inside it. Trusts that brackets
+//! match (what is read here was written by a provider and goes to the client unchanged); for a whole body in memory
+//! see `json`.
+
+use super::json;
+
+/// Longest value that is kept. A longer one counts as not seen.
+pub(super) const MAX_VALUE: usize = 64 * 1024;
+/// Longest key that can match.
+const MAX_KEY: usize = 64;
+
+/// What to pick.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Picks {
+    /// Keys whose values are kept.
+    pub(super) keys: &'static [&'static str],
+    /// Key of the object whose members are looked at like those of the outermost one.
+    pub(super) inside: Option<&'static str>,
+}
+
+/// Reads one JSON object piece by piece.
+#[derive(Debug)]
+pub(super) struct Walker {
+    picks: Picks,
+    mode: Mode,
+    /// Brackets open.
+    depth: u32,
+    /// Depth of the object whose members are looked at: 1, or 2 inside `picks.inside`.
+    level: u32,
+    escaped: bool,
+    key: Vec<u8>,
+    capture: Option<usize>,
+    buffer: Vec<u8>,
+    found: Vec<Option<Vec<u8>>>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Mode {
+    /// Before the outermost object.
+    Start,
+    /// Between members: a key, a comma or the closing bracket follows.
+    Between,
+    /// Inside a key.
+    Key,
+    /// After a key: a colon, then a value.
+    Colon,
+    /// Inside a value that is a string.
+    Text,
+    /// Inside a value that is a number or a word.
+    Scalar,
+    /// Inside a value that is an object or array.
+    Nested,
+    /// Inside a string of such a value.
+    NestedText,
+    /// After the outermost object.
+    Complete,
+    /// No JSON object.
+    Unreadable,
+}
+
+impl Walker {
+    pub(super) fn new(picks: Picks) -> Self {
+        Self {
+            picks,
+            mode: Mode::Start,
+            depth: 0,
+            level: 1,
+            escaped: false,
+            key: Vec::new(),
+            capture: None,
+            buffer: Vec::new(),
+            found: vec![None; picks.keys.len()],
+        }
+    }
+
+    /// Whether the outermost object is complete.
+    pub(super) fn is_complete(&self) -> bool {
+        self.mode == Mode::Complete
+    }
+
+    /// The last complete value of `key`.
+    pub(super) fn value(&self, key: &str) -> Option<&[u8]> {
+        let index = self.picks.keys.iter().position(|k| *k == key)?;
+        self.found[index].as_deref()
+    }
+
+    /// Reads the next piece.
+    pub(super) fn feed(&mut self, mut bytes: &[u8]) {
+        while !bytes.is_empty() {
+            let used = match self.mode {
+                Mode::Complete | Mode::Unreadable => return,
+                Mode::Start => self.start(bytes[0]),
+                Mode::Between => self.between(bytes[0]),
+                Mode::Colon => self.colon(bytes[0]),
+                Mode::Key | Mode::Text | Mode::NestedText => self.string(bytes),
+                Mode::Scalar => self.scalar(bytes),
+                Mode::Nested => self.nested(bytes),
+            };
+            bytes = &bytes[used..];
+        }
+    }
+
+    fn start(&mut self, byte: u8) -> usize {
+        match byte {
+            b'{' => self.open(),
+            // White space and a byte order mark.
+            b' ' | b'\n' | b'\r' | b'\t' | 0xEF | 0xBB | 0xBF => {}
+            _ => self.mode = Mode::Unreadable,
+        }
+        1
+    }
+
+    fn open(&mut self) {
+        self.depth += 1;
+        self.mode = Mode::Between;
+    }
+
+    fn between(&mut self, byte: u8) -> usize {
+        match byte {
+            b'"' => {
+                self.key.clear();
+                self.mode = Mode::Key;
+            }
+            b'}' => self.close(),
+            _ => {}
+        }
+        1
+    }
+
+    /// The object that is looked at ends.
+    fn close(&mut self) {
+        self.depth -= 1;
+        self.level = 1;
+        self.mode = if self.depth == 0 { Mode::Complete } else { Mode::Between };
+    }
+
+    fn colon(&mut self, byte: u8) -> usize {
+        if matches!(byte, b':' | b' ' | b'\n' | b'\r' | b'\t') {
+            return 1;
+        }
+        let enters = self.level == 1 && self.picks.inside.is_some_and(|key| key.as_bytes() == self.key);
+        if enters && byte == b'{' {
+            self.level = 2;
+            self.open();
+            return 1;
+        }
+        self.capture = self.picks.keys.iter().position(|key| key.as_bytes() == self.key);
+        self.buffer.clear();
+        match byte {
+            b'"' => self.mode = Mode::Text,
+            b'{' | b'[' => {
+                self.depth += 1;
+                self.mode = Mode::Nested;
+            }
+            _ => {
+                self.mode = Mode::Scalar;
+                return 0;
+            }
+        }
+        self.keep(&[byte]);
+        1
+    }
+
+    /// Inside any string: up to its quote, or as far as the piece goes.
+    fn string(&mut self, bytes: &[u8]) -> usize {
+        let mut at = 0;
+        while at < bytes.len() {
+            if std::mem::take(&mut self.escaped) {
+                at += 1;
+                continue;
+            }
+            match memchr::memchr2(b'"', b'\\', &bytes[at..]) {
+                None => at = bytes.len(),
+                Some(n) if bytes[at + n] == b'\\' => {
+                    self.escaped = true;
+                    at += n + 1;
+                }
+                Some(n) => {
+                    self.keep(&bytes[..at + n + 1]);
+                    match self.mode {
+                        Mode::Key => self.mode = Mode::Colon,
+                        Mode::NestedText => self.mode = Mode::Nested,
+                        _ => self.value_ends(),
+                    }
+                    return at + n + 1;
+                }
+            }
+        }
+        self.keep(bytes);
+        bytes.len()
+    }
+
+    fn scalar(&mut self, bytes: &[u8]) -> usize {
+        let end = bytes.iter().position(|b| matches!(b, b',' | b'}' | b' ' | b'\n' | b'\r' | b'\t'));
+        self.keep(&bytes[..end.unwrap_or(bytes.len())]);
+        if end.is_some() {
+            self.value_ends();
+        }
+        end.unwrap_or(bytes.len())
+    }
+
+    fn nested(&mut self, bytes: &[u8]) -> usize {
+        let Some(n) = json::structural(bytes) else {
+            self.keep(bytes);
+            return bytes.len();
+        };
+        self.keep(&bytes[..=n]);
+        match bytes[n] {
+            b'"' => self.mode = Mode::NestedText,
+            b'{' | b'[' => self.depth += 1,
+            _ => {
+                self.depth -= 1;
+                if self.depth == self.level {
+                    self.value_ends();
+                }
+            }
+        }
+        n + 1
+    }
+
+    /// Keeps bytes of a key, or of a value that is wanted.
+    fn keep(&mut self, bytes: &[u8]) {
+        if self.mode == Mode::Key {
+            let room = MAX_KEY - self.key.len().min(MAX_KEY);
+            self.key.extend_from_slice(&bytes[..bytes.len().min(room)]);
+            if bytes.ends_with(b"\"") && self.key.ends_with(b"\"") {
+                self.key.pop();
+            }
+        } else if self.capture.is_some() {
+            if self.buffer.len() + bytes.len() > MAX_VALUE {
+                self.capture = None;
+                self.buffer = Vec::new();
+            } else {
+                self.buffer.extend_from_slice(bytes);
+            }
+        }
+    }
+
+    fn value_ends(&mut self) {
+        self.mode = Mode::Between;
+        if let Some(index) = self.capture.take() {
+            self.found[index] = Some(std::mem::take(&mut self.buffer));
+        }
+    }
+}
