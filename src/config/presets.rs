@@ -15,24 +15,27 @@ const TEXT: &str = include_str!("../../config/presets.yaml");
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Preset {
-    /// Base URLs by dialect. The first dialect (`openai` before `anthropic`) is what a user's `base_url` replaces,
-    /// together with the other dialects at the same address.
+    /// What a user's `base_url` speaks. Default: the first of `endpoints`.
+    pub dialect: Option<DialectName>,
+    /// Base URLs by dialect. A user's `base_url` replaces the main dialect's, and the others' at the same address.
     pub endpoints: BTreeMap<DialectName, String>,
     /// Form of the `base_url` that the user must give, where the provider has no address of its own.
     pub base_url: Option<String>,
+    /// Dialects that such a `base_url` serves besides the main one.
+    pub also: Vec<DialectName>,
     /// Environment variables that may hold the key, as the vendor's own SDKs read them; the first that is set wins.
     pub env: Vec<String>,
     /// Whether calls work without a key.
     pub keyless: bool,
-    /// How the key is sent. Default `bearer`.
-    pub auth: Option<AuthScheme>,
+    /// How the key is sent, by dialect. Default `bearer`.
+    pub auth: BTreeMap<DialectName, AuthScheme>,
     /// Headers that are sent where the client does not send them itself.
     pub default_headers: BTreeMap<String, String>,
     /// Whether streams report usage. Default `ask`.
     pub stream_usage: Option<StreamUsage>,
     /// Models that this provider serves, for vendors that own their models' names.
     pub models: Vec<String>,
-    /// Further names of the path prefix (`/{alias}/...`).
+    /// Further names: of the preset, and of the path prefix (`/{alias}/...`).
     pub aliases: Vec<String>,
     /// Why a provider of this preset cannot work yet.
     pub unsupported: Option<String>,
@@ -65,9 +68,10 @@ impl Presets {
         presets.map(Self).map_err(|e| format!("line {}: {e}", e.at.map_or(0, |m| m.line)))
     }
 
-    /// The preset of this very name.
-    pub fn get(&self, name: &str) -> Option<&Preset> {
-        self.0.get(name)
+    /// The preset of this name or alias, with its proper name.
+    pub fn find(&self, name: &str) -> Option<(&str, &Preset)> {
+        let exact = self.0.get_key_value(name).map(|(name, preset)| (name.as_str(), preset));
+        exact.or_else(|| self.iter().find(|(_, preset)| preset.aliases.iter().any(|a| a == name)))
     }
 
     /// Names and presets, in order of the names.
@@ -84,7 +88,7 @@ impl Presets {
 impl Preset {
     /// The dialect that a user's `base_url` speaks unless they say otherwise.
     pub fn main_dialect(&self) -> DialectName {
-        self.endpoints.keys().next().copied().unwrap_or(DialectName::Openai)
+        self.dialect.or_else(|| self.endpoints.keys().next().copied()).unwrap_or(DialectName::Openai)
     }
 
     /// The environment variable that holds the key, if one does.

@@ -18,9 +18,11 @@ pub struct ResolvedProvider {
     /// Base URLs by dialect, without a trailing slash. `opaque` is what vendor-prefixed paths of no known API are
     /// joined to: where nobody gave it, the main base URL without its version.
     pub endpoints: BTreeMap<DialectName, String>,
+    /// How the key is sent, for every dialect of `endpoints`: some providers want it in different headers there.
+    pub auth: BTreeMap<DialectName, AuthScheme>,
     /// Headers that are sent where the client does not send them itself.
     pub default_headers: BTreeMap<String, String>,
-    /// The user's keys over the preset's. `auth`, `stream_usage` and `models` are always there; `simulate` exactly
+    /// The user's keys over the preset's. `auth` (the main dialect's), `stream_usage` and `models` are always there; `simulate` exactly
     /// for the built-in simulated provider; `credentials` is missing only where no key is known (then the client's
     /// own goes through when the call was addressed to this provider by its path).
     pub provider: Provider,
@@ -45,13 +47,17 @@ pub fn resolve_with(config: &Config, env: &dyn Fn(&str) -> Option<String>) -> Ve
                 }
             }
         }
+        let preset = found.map(|(_, preset)| preset);
+        let endpoints = endpoints(provider, preset);
+        let auth = endpoints.keys().map(|dialect| (*dialect, auth(provider, preset, *dialect))).collect();
         resolved.push(ResolvedProvider {
             name: name.clone(),
             preset: found.map(|(name, _)| name.to_owned()),
             prefixes,
-            endpoints: endpoints(provider, found.map(|(_, p)| p)),
-            default_headers: found.map(|(_, p)| p.default_headers.clone()).unwrap_or_default(),
-            provider: merge(provider, found.map(|(_, p)| p), env),
+            endpoints,
+            auth,
+            default_headers: preset.map(|p| p.default_headers.clone()).unwrap_or_default(),
+            provider: merge(provider, preset, env),
         });
     }
     resolved
@@ -59,14 +65,25 @@ pub fn resolve_with(config: &Config, env: &dyn Fn(&str) -> Option<String>) -> Ve
 
 /// The preset that a provider builds on: the one it names, else the one of its own name.
 pub(super) fn preset_of(name: &str, provider: &Provider) -> Option<(&'static str, &'static Preset)> {
-    let wanted = provider.preset.as_deref().unwrap_or(name);
-    Presets::builtin().iter().find(|(name, _)| *name == wanted)
+    Presets::builtin().find(provider.preset.as_deref().unwrap_or(name))
+}
+
+/// What a provider's `base_url` speaks.
+fn main_dialect(provider: &Provider, preset: Option<&Preset>) -> DialectName {
+    provider.dialect.unwrap_or_else(|| preset.map_or(DialectName::Openai, Preset::main_dialect))
+}
+
+/// The user's scheme, else the preset's for this dialect. Paths of no known API follow the main dialect.
+fn auth(provider: &Provider, preset: Option<&Preset>, dialect: DialectName) -> AuthScheme {
+    let of = |dialect| preset.and_then(|p| p.auth.get(&dialect)).cloned();
+    let main = || (dialect == DialectName::Opaque).then(|| of(main_dialect(provider, preset))).flatten();
+    provider.auth.clone().or_else(|| of(dialect)).or_else(main).unwrap_or(AuthScheme::Bearer)
 }
 
 fn merge(provider: &Provider, preset: Option<&Preset>, env: &dyn Fn(&str) -> Option<String>) -> Provider {
     let mut merged = provider.clone();
+    merged.auth = Some(auth(provider, preset, main_dialect(provider, preset)));
     let preset = preset.cloned().unwrap_or_default();
-    merged.auth = merged.auth.or_else(|| preset.auth.clone()).or(Some(AuthScheme::Bearer));
     merged.stream_usage = merged.stream_usage.or(preset.stream_usage).or(Some(StreamUsage::Ask));
     merged.credentials = merged.credentials.or_else(|| {
         let env = Some(preset.key_variable(env)?.to_owned());
@@ -83,13 +100,13 @@ fn merge(provider: &Provider, preset: Option<&Preset>, env: &dyn Fn(&str) -> Opt
 /// the main address are served at the new one.
 pub(super) fn endpoints(provider: &Provider, preset: Option<&Preset>) -> BTreeMap<DialectName, String> {
     let mut endpoints = preset.map(|p| p.endpoints.clone()).unwrap_or_default();
-    let preset_main = preset.map_or(DialectName::Openai, Preset::main_dialect);
-    let main = provider.dialect.unwrap_or(preset_main);
+    let main = main_dialect(provider, preset);
     if let Some(base) = &provider.base_url {
         let together = endpoints.get(&main).cloned();
         endpoints.retain(|_, url| together.as_ref() == Some(url));
         endpoints.values_mut().for_each(|url| url.clone_from(base));
-        endpoints.insert(main, base.clone());
+        let also = preset.map(|p| p.also.as_slice()).unwrap_or_default();
+        endpoints.extend(also.iter().chain([&main]).map(|dialect| (*dialect, base.clone())));
     }
     endpoints.extend(provider.endpoints.iter().map(|(dialect, url)| (*dialect, url.clone())));
     for url in endpoints.values_mut() {

@@ -9,7 +9,8 @@ pub fn embedded_default(env: &dyn Fn(&str) -> Option<String>) -> (Config, Vec<St
     let mut config = Config::default();
     let mut notes = Vec::new();
     for (name, preset) in Presets::builtin().iter() {
-        let Some(variable) = preset.key_variable(env) else { continue };
+        // A server of one's own is not there just because its key is.
+        let Some(variable) = preset.key_variable(env).filter(|_| !preset.keyless) else { continue };
         if let Some(reason) = &preset.unsupported {
             notes.push(format!("{variable} is set, but provider `{name}` cannot be used yet: {reason}"));
         } else if let Some(form) = &preset.base_url {

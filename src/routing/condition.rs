@@ -87,7 +87,7 @@ impl Asked<'_> {
     }
 
     /// Calls that are passed to the provider in their path unread: only a route that asks for such calls gets them.
-    fn is_addressed_and_unread(&self) -> bool {
+    pub(super) fn is_addressed_and_unread(&self) -> bool {
         self.facts.vendor.is_some() && api(self.facts.operation) == Api::Other
     }
 }

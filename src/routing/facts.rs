@@ -56,7 +56,7 @@ pub struct Selection {
 /// A target to try, and why it stands where it stands.
 ///
 /// It may hold the right to probe a half-open target, until [`super::Health::record`] is told how that went or the
-/// candidate is dropped. Who is done choosing should drop the candidates that were not tried, so that others may probe.
+/// candidate is dropped; see [`Selection::settle`].
 #[derive(Debug)]
 pub struct Candidate {
     /// Where to send the call.
@@ -71,5 +71,11 @@ impl Selection {
     /// The model to ask this candidate for: the target's own, else as the client asked (after aliases).
     pub fn model_for<'s>(&'s self, candidate: &'s Candidate) -> Option<&'s str> {
         candidate.target.model.as_deref().or(self.model.as_deref())
+    }
+
+    /// The candidate number `at` serves the call: those after it will not be tried. Gives back their rights to probe,
+    /// so that a long answer does not keep other calls from finding out whether those targets are back.
+    pub fn settle(&self, at: usize) {
+        self.candidates.iter().skip(at + 1).filter_map(|c| c.probe.as_ref()).for_each(Probe::release);
     }
 }

@@ -8,7 +8,7 @@
 //! bit whether a probe is out. An up target costs one relaxed load.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
@@ -45,6 +45,8 @@ pub enum HealthState {
 #[derive(Debug)]
 pub struct Probe {
     gate: u64,
+    /// Given back: the same gate may since belong to another call's probe.
+    released: AtomicBool,
     record: Arc<Record>,
 }
 
@@ -59,7 +61,7 @@ struct Record {
     history: Mutex<History>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone, Copy)]
 struct History {
     /// Ejections in a row.
     ejections: u32,
@@ -154,17 +156,25 @@ impl Health {
         match read(gate, self.record.ms(now)) {
             Gate::HalfOpen { probed: false } => {
                 self.record.gate.compare_exchange(gate, gate | 1, Relaxed, Relaxed).ok()?;
-                Some(Probe { gate: gate | 1, record: Arc::clone(&self.record) })
+                Some(Probe { gate: gate | 1, released: AtomicBool::new(false), record: Arc::clone(&self.record) })
             }
             _ => None,
         }
     }
 }
 
+impl Probe {
+    /// Lets another call probe. Once the outcome has been recorded this changes nothing: the gate has moved on.
+    pub(super) fn release(&self) {
+        if !self.released.swap(true, Relaxed) {
+            let _ = self.record.gate.compare_exchange(self.gate, self.gate & !1, Relaxed, Relaxed);
+        }
+    }
+}
+
 impl Drop for Probe {
     fn drop(&mut self) {
-        // A result has moved the gate on: then this changes nothing.
-        let _ = self.record.gate.compare_exchange(self.gate, self.gate & !1, Relaxed, Relaxed);
+        self.release();
     }
 }
 
@@ -212,3 +222,6 @@ impl Record {
         self.gate.store(0, Relaxed);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -35,25 +35,27 @@ pub(super) const fn slot(dialect: DialectId) -> usize {
     }
 }
 
+const DIALECTS: [DialectId; 3] = [DialectId::OpenAi, DialectId::Anthropic, DialectId::Opaque];
+
 impl Provider {
-    /// Where a call of this dialect goes. An opaque call goes to the provider's first base URL; a call of any dialect
-    /// goes to an opaque base URL where there is no better one (it is passed through unread). None for the simulated
-    /// provider, which has no address, unless it was given one.
+    /// Where calls of this dialect go; for opaque ones, the first base URL where there is no opaque one. The address of
+    /// the simulated provider is never dialled.
     pub fn endpoint(&self, dialect: DialectId) -> Option<&Endpoint> {
         let exact = self.endpoints[slot(dialect)].as_ref();
         match dialect {
             DialectId::Opaque => exact.or_else(|| self.endpoints.iter().flatten().next()),
-            _ => exact.or(self.endpoints[slot(DialectId::Opaque)].as_ref()),
+            _ => exact,
         }
     }
 
-    /// Whether routes may send calls of this dialect here.
-    pub fn speaks(&self, dialect: DialectId) -> bool {
-        self.simulated.is_some() || self.endpoints[slot(dialect)].is_some()
+    /// Every base URL, with its dialect.
+    pub fn endpoints(&self) -> impl Iterator<Item = (DialectId, &Endpoint)> {
+        DIALECTS.into_iter().zip(&self.endpoints).filter_map(|(dialect, e)| Some((dialect, e.as_ref()?)))
     }
 
-    /// Whether calls of this dialect that are addressed to this provider by name can go to it.
-    pub(super) fn takes(&self, dialect: DialectId) -> bool {
+    /// Whether calls of this dialect can go here. A call that is addressed to a provider which does not speak its
+    /// dialect can only be passed through unread, as [`DialectId::Opaque`].
+    pub fn speaks(&self, dialect: DialectId) -> bool {
         self.simulated.is_some() || self.endpoint(dialect).is_some()
     }
 

@@ -7,7 +7,7 @@ use super::facts::{CallFacts, Selection};
 use super::no_route::{NoRoute, joined, printable};
 use super::provider::Provider;
 use super::reason::{Implicit, Place};
-use super::route::{Route, Target};
+use super::route::Route;
 use super::strategy;
 use super::table::RoutingTable;
 use crate::dialect::DialectId;
@@ -38,8 +38,7 @@ impl RoutingTable {
             known: Arc::clone(&self.known),
         })?;
         let dialect = asked.facts.dialect;
-        // Only who is named gets what it may not understand: it is passed through unread.
-        let takes = if how == Implicit::Path { provider.takes(dialect) } else { provider.speaks(dialect) };
+        let takes = provider.speaks(dialect) || asked.is_addressed_and_unread();
         let route = self.implicit(provider.index).filter(|_| takes);
         let Some(route) = route else { return Err(no_dialect(&provider.name, [provider].into_iter(), dialect)) };
         let mut candidates = strategy::order(route, asked, |_| true);
@@ -85,18 +84,10 @@ impl RoutingTable {
     }
 }
 
-impl Route {
-    /// Targets that are left out for a client of this dialect, because their provider does not speak it.
-    pub fn skipped(&self, dialect: DialectId) -> impl Iterator<Item = &Arc<Target>> {
-        self.targets.iter().filter(move |target| !self.implicit && !target.provider.speaks(dialect))
-    }
-}
-
 fn chosen(route: &Arc<Route>, model: Option<Arc<str>>, asked: &Asked<'_>) -> Result<Selection, NoRoute> {
     let dialect = asked.facts.dialect;
-    // A call that is addressed to a provider by its path is in that provider's own dialect, whatever that is.
-    let named = |t: &Target| asked.facts.vendor.is_some_and(|v| v.name == t.provider.name) && t.provider.takes(dialect);
-    let candidates = strategy::order(route, asked, |target| target.provider.speaks(dialect) || named(target));
+    let unread = asked.is_addressed_and_unread();
+    let candidates = strategy::order(route, asked, |target| unread || target.provider.speaks(dialect));
     if candidates.is_empty() {
         return Err(no_dialect(&route.name, route.targets.iter().map(|t| &t.provider), dialect));
     }
@@ -105,10 +96,12 @@ fn chosen(route: &Arc<Route>, model: Option<Arc<str>>, asked: &Asked<'_>) -> Res
 
 fn no_dialect<'p>(route: &Arc<str>, providers: impl Iterator<Item = &'p Arc<Provider>>, dialect: DialectId) -> NoRoute {
     let speaks = |provider: &Arc<Provider>| {
-        let all = [DialectId::OpenAi, DialectId::Anthropic, DialectId::Opaque];
-        let spoken: Vec<_> = all.into_iter().filter(|d| provider.speaks(*d)).map(DialectId::as_str).collect();
-        let spoken = if spoken.is_empty() { "nothing".to_owned() } else { spoken.join(" and ") };
-        format!("{} speaks {spoken}", provider.name)
+        let spoken = [DialectId::OpenAi, DialectId::Anthropic].into_iter().filter(|d| provider.speaks(*d));
+        let spoken: Vec<_> = spoken.map(DialectId::as_str).collect();
+        match &*spoken {
+            [] => format!("{} takes only calls whose path names it", provider.name),
+            spoken => format!("{} speaks {}", provider.name, spoken.join(" and ")),
+        }
     };
     NoRoute::Dialect { route: Arc::clone(route), dialect, speak: joined(providers.map(speaks), 4).into() }
 }

@@ -8,7 +8,7 @@ use super::{Report, Step};
 pub(super) fn check(config: &Config, report: &mut Report<'_, '_>) {
     for (name, provider) in &config.providers {
         let Some(preset) = &provider.preset else { continue };
-        if Presets::builtin().get(preset).is_none() {
+        if Presets::builtin().find(preset).is_none() {
             let path = [Step::Key("providers"), Step::Key(name), Step::Key("preset")];
             let near = advice::nearest(preset, Presets::builtin().iter().map(|(name, _)| name));
             let advice = near.map_or("`faregate presets` lists them".into(), |near| format!("did you mean `{near}`?"));
