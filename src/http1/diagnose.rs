@@ -136,6 +136,6 @@ fn run(bytes: &[u8], from: usize, matching: impl Fn(u8) -> bool) -> usize {
 }
 
 /// RFC 9110 section 5.6.2.
-fn is_tchar(b: u8) -> bool {
+pub(super) fn is_tchar(b: u8) -> bool {
     b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b)
 }

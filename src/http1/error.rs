@@ -138,7 +138,7 @@ pub enum BodyError {
     /// A chunk size beyond 64 bits (RFC 9112 section 7.1).
     #[error("chunk size overflows")]
     ChunkSizeOverflow,
-    /// Control byte, or whitespace without an extension, after the chunk size (RFC 9112 section 7.1.1).
+    /// A chunk extension that breaks its grammar (RFC 9112 section 7.1.1).
     #[error("invalid chunk extension")]
     ChunkExtension,
     /// A chunk line, or all extensions of one body together, longer than this codec reads
