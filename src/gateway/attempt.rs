@@ -91,7 +91,7 @@ impl<'a> Attempt<'a> {
     pub(super) async fn run(&self, exchange: &mut Exchange) -> Result<Ready, Failure> {
         let provider = &self.target.provider;
         let addressed = self.call.addresses(provider);
-        let key = self.link.credential().inject(addressed);
+        let key = self.link.credential().inject(self.call.dialect, addressed);
         if matches!(key, KeyInjection::Missing) {
             return Err(Failure::no_key(&provider.name));
         }
@@ -163,6 +163,7 @@ impl<'a> Attempt<'a> {
             None => paths::unread(self.endpoint, call.rest),
         };
         let traceparent = exchange.traceparent();
+        let traceparent = traceparent.as_ref().map(<[u8; 55]>::as_slice);
         let outgoing = Outgoing {
             headers: &call.head.headers,
             key,
@@ -171,7 +172,7 @@ impl<'a> Attempt<'a> {
             defaults: &provider.default_headers,
             app_header: &call.gateway.settings.app_header,
             request_id: exchange.request_id(),
-            traceparent: &traceparent,
+            traceparent,
             read: true,
             upgrade: false,
         };

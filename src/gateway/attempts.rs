@@ -38,7 +38,7 @@ pub(super) async fn run<D: Downstream>(
             let more = left && (here || at < last);
             let attempt = Attempt::new(call, request, &target, model.as_deref(), deadline, more)?;
             marks.count(&attempt);
-            exchange.begin_attempt(attempt.meter, attempt.model);
+            exchange.begin_attempt(attempt.meter);
             let Some(tried) = unless_gone(down, attempt.run(exchange)).await else {
                 exchange.end_attempt(Outcome::ClientDisconnected);
                 return Ok(());
@@ -64,14 +64,8 @@ pub(super) async fn run<D: Downstream>(
             };
             note(&target, &failure, exchange);
             let pause = if here { pause_before(&failure, policy, again + 1, call.seed) } else { None };
-            let reason = failure.on;
             failed = Some(failure.or_better(failed));
-            let Some(pause) = pause.filter(|pause| Instant::now() + *pause < deadline) else {
-                if let Some(next) = candidates.get(at + 1) {
-                    exchange.fall_back(&target.provider.name, &next.target.provider.name, reason_text(reason));
-                }
-                break;
-            };
+            let Some(pause) = pause.filter(|pause| Instant::now() + *pause < deadline) else { break };
             again += 1;
             if unless_gone(down, tokio::time::sleep(pause)).await.is_none() {
                 return Ok(());
@@ -109,18 +103,6 @@ fn pause_before(failure: &Failure, policy: &RetryPolicy, again: u32, seed: u64) 
         Some(asked) if asked > policy.max_backoff => None,
         Some(asked) => Some(asked),
         None => Some(policy.backoff(again, seed)),
-    }
-}
-
-fn reason_text(on: RetryOn) -> &'static str {
-    match on {
-        RetryOn::Connect => "connect",
-        RetryOn::Timeout => "timeout",
-        RetryOn::RateLimited => "rate_limited",
-        RetryOn::ServerError => "server_error",
-        RetryOn::Broken => "broken",
-        RetryOn::Unauthorized => "unauthorized",
-        RetryOn::NotFound => "not_found",
     }
 }
 

@@ -14,7 +14,7 @@ use super::{attempts, passthrough, rescue};
 use crate::dialect::{self, ApiCall, DialectId, Operation, RequestFacts};
 use crate::error::{ClientError, Kind};
 use crate::http1::{Headers, RequestHead};
-use crate::metering::{Exchange, Opened};
+use crate::metering::{Exchange, Opened, RequestId, TraceParent};
 use crate::routing::{CallFacts, HeaderLookup, Provider, Selection};
 
 /// What a call is, from its head on.
@@ -60,14 +60,14 @@ pub async fn serve<D: Downstream>(gateway: &Gateway, head: &RequestHead, down: &
         Some(api) => (api.dialect, api.operation),
         None => (guess_dialect(vendor.as_deref(), &head.headers), Operation::Other),
     };
-    let opened = Opened::new(
-        head.headers.get("x-request-id"),
-        head.headers.get("traceparent"),
+    let opened = Opened {
+        request_id: RequestId::from_client(head.headers.get("x-request-id")),
         dialect,
         operation,
         accepted,
-    );
-    let seed = opened.seed();
+        trace: head.headers.get("traceparent").and_then(TraceParent::parse),
+    };
+    let seed = crate::routing::stable_hash(opened.request_id.as_str().as_bytes());
     let mut exchange = gateway.meter.open(opened);
     let call = Call { gateway, live, head, rest, vendor, api, dialect, operation, accepted, seed };
     if let Err(error) = call.run(down, &mut exchange).await {
@@ -151,6 +151,9 @@ impl<'a> Call<'a> {
             crate::routing::stable_hash(&body[..dialect::conversation_prefix(&body).min(body.len())])
         })?;
         exchange.set_route(&selection.route.name);
+        if let Some(renamed) = selection.model.as_deref().filter(|renamed| model.as_deref() != Some(renamed)) {
+            exchange.set_model_sent(renamed);
+        }
         if let Some(limit) = selection.route.max_body.filter(|limit| body.len() > *limit) {
             let message = format!("the request body is larger than {limit} bytes, the limit of this route");
             return Err(ClientError::new(Kind::PayloadTooLarge, message));
@@ -173,13 +176,14 @@ impl<'a> Call<'a> {
         exchange: &Exchange,
         conversation: &dyn Fn() -> u64,
     ) -> Result<Selection, ClientError> {
+        let app = exchange.app();
         let facts = CallFacts {
             dialect: self.dialect,
             operation: self.operation,
             model,
             path: self.head.path(),
             vendor: self.vendor.as_ref(),
-            app: exchange.app(),
+            app: &app,
             headers: &HeaderMap(&self.head.headers),
             conversation,
             seed: self.seed,
@@ -214,5 +218,8 @@ fn guess_dialect(vendor: Option<&Provider>, headers: &Headers) -> DialectId {
         let first = || vendor.endpoints().map(|(dialect, _)| dialect).next();
         return opaque.or_else(first).unwrap_or(DialectId::Opaque);
     }
-    dialect::of_headers(|name| headers.get(name).is_some())
+    match headers.get("anthropic-version") {
+        Some(_) => DialectId::Anthropic,
+        None => DialectId::OpenAi,
+    }
 }

@@ -26,7 +26,8 @@ impl Live {
     pub fn new(table: RoutingTable, upstreams: Upstreams, meter: &Meter) -> Self {
         let meters = table
             .targets()
-            .map(|(route, target)| meter.target(route, &target.provider.name, target.model.as_deref().unwrap_or("")))
+            .iter()
+            .map(|t| meter.target(&t.route, &t.provider.name, t.model.as_deref().unwrap_or_default()))
             .collect();
         Self { table, upstreams, meters }
     }

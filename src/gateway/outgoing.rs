@@ -16,7 +16,8 @@ pub(super) struct Outgoing<'a> {
     pub(super) defaults: &'a [(Box<str>, Box<str>)],
     pub(super) app_header: &'a str,
     pub(super) request_id: &'a str,
-    pub(super) traceparent: &'a str,
+    /// Replaces the client's, whose trace it continues.
+    pub(super) traceparent: Option<&'a [u8]>,
     /// The answer is read, so it must come unencoded.
     pub(super) read: bool,
     /// `Upgrade` and `Connection: upgrade` are forwarded.
@@ -54,7 +55,9 @@ impl Outgoing<'_> {
             out.extend_from_slice(b"accept-encoding: identity\r\n");
         }
         http1::write_header(&mut out, b"x-request-id", self.request_id.as_bytes());
-        http1::write_header(&mut out, b"traceparent", self.traceparent.as_bytes());
+        if let Some(traceparent) = self.traceparent {
+            http1::write_header(&mut out, b"traceparent", traceparent);
+        }
         out
     }
 
@@ -101,7 +104,7 @@ mod tests {
             defaults: &defaults,
             app_header: "x-faregate-app",
             request_id: "id",
-            traceparent: "tp",
+            traceparent: Some(b"tp"),
             read: true,
             upgrade: false,
         };

@@ -41,7 +41,7 @@ pub(super) async fn serve<D: Downstream>(
     let target = &*candidate.target;
     let link = call.live.upstreams.link(&target.provider).ok_or_else(inconsistent)?;
     let endpoint = target.provider.endpoint(call.dialect).ok_or_else(inconsistent)?;
-    let key = link.credential().inject(call.addresses(&target.provider));
+    let key = link.credential().inject(call.dialect, call.addresses(&target.provider));
     let marks = Marks {
         request_id: exchange.request_id().into(),
         route: Some(selection.route.name.clone()),
@@ -49,7 +49,7 @@ pub(super) async fn serve<D: Downstream>(
         model: None,
         attempts: 1,
     };
-    exchange.begin_attempt(call.live.meter(target).ok_or_else(inconsistent)?, None);
+    exchange.begin_attempt(call.live.meter(target).ok_or_else(inconsistent)?);
     if matches!(key, KeyInjection::Missing) {
         return fail(call, target, Failure::no_key(&target.provider.name), &marks, down, exchange).await;
     }
@@ -110,6 +110,7 @@ fn out_head(
         _ => paths::unread(endpoint, call.rest),
     };
     let traceparent = exchange.traceparent();
+    let traceparent = traceparent.as_ref().map(<[u8; 55]>::as_slice);
     let outgoing = Outgoing {
         headers: &call.head.headers,
         key,
@@ -118,7 +119,7 @@ fn out_head(
         defaults: &target.provider.default_headers,
         app_header: &call.gateway.settings.app_header,
         request_id: exchange.request_id(),
-        traceparent: &traceparent,
+        traceparent,
         read: false,
         upgrade,
     };

@@ -83,9 +83,11 @@ pub(super) async fn run<D: Downstream>(
                 };
                 health.record(false, Instant::now());
                 feed(&mut ready.tap, &mut raw, &mut out, false);
+                // Inside an event nothing can be added that the client's parser would understand.
+                let mid_event = ready.tap.as_ref().is_some_and(Tap::mid_event);
                 let complete = ready.tap.as_ref().is_some_and(Tap::ended);
                 tracing::debug!(target: "faregate::call", request_id = exchange.request_id(), %error, source = ?error.source, "broken stream");
-                if stream && is_events(&ready) && !complete {
+                if stream && is_events(&ready) && !complete && !mid_event {
                     let event =
                         dialect::encode_stream_error(call.dialect, call.operation, &error, exchange.request_id());
                     out.push(event);

@@ -124,6 +124,11 @@ impl Exchange {
         self.call.attempts.len()
     }
 
+    /// Who calls, as routes and metrics see it.
+    pub fn app(&self) -> Arc<str> {
+        self.call.meter.apps.name(self.call.app)
+    }
+
     /// Who calls, where the client or its key says so.
     pub fn set_app(&mut self, app: &str) {
         let call = &mut *self.call;

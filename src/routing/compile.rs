@@ -3,7 +3,7 @@
 //! `config` has checked the file already and knows its lines; what is found wrong here names the key. Nothing here
 //! panics on any configuration.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::Hasher;
 use std::sync::Arc;
 
@@ -20,8 +20,8 @@ use super::policy::{HealthPolicy, RetryPolicy, Timeouts};
 use super::provider::{Provider, slot};
 use super::route::{Route, Target};
 use super::table::RoutingTable;
-use crate::config::Config;
-use crate::config::types::{self as config, DialectName, Strategy, StreamUsage};
+use crate::config::{Config, ResolvedProvider};
+use crate::config::types::{self as config, AuthScheme, DialectName, Strategy, StreamUsage};
 use crate::dialect::DialectId;
 
 /// Why a configuration cannot be compiled.
@@ -41,7 +41,19 @@ impl RoutingTable {
     /// # Errors
     /// All that is wrong, at once.
     pub fn compile(config: &Config, previous: Option<&RoutingTable>) -> Result<Self, Vec<CompileError>> {
-        Compiler::new(config, previous).run()
+        Self::compile_resolved(config, &crate::config::resolve(config), previous)
+    }
+
+    /// [`RoutingTable::compile`] with providers that were resolved before.
+    ///
+    /// # Errors
+    /// All that is wrong, at once.
+    pub fn compile_resolved(
+        config: &Config,
+        providers: &[ResolvedProvider],
+        previous: Option<&RoutingTable>,
+    ) -> Result<Self, Vec<CompileError>> {
+        Compiler::new(config, previous).run(providers)
     }
 }
 
@@ -79,13 +91,13 @@ impl<'c> Compiler<'c> {
         }
     }
 
-    fn run(mut self) -> Result<RoutingTable, Vec<CompileError>> {
+    fn run(mut self, providers: &'c [ResolvedProvider]) -> Result<RoutingTable, Vec<CompileError>> {
         let hash = self.hash();
         let aliases = self.aliases();
-        for (index, (name, provider)) in self.config.providers.iter().enumerate() {
-            let provider = self.provider(index, name, provider);
+        for (index, resolved) in providers.iter().enumerate() {
+            let provider = self.provider(index, resolved);
             self.providers.push(Arc::new(provider));
-            self.by_name.insert(name, index);
+            self.by_name.insert(&resolved.name, index);
         }
         let mut routes: Vec<Arc<Route>> = Vec::with_capacity(self.config.routes.len() + self.providers.len());
         let mut names = BTreeSet::new();
@@ -160,26 +172,36 @@ impl<'c> Compiler<'c> {
         all.into()
     }
 
-    fn provider(&mut self, index: usize, name: &str, provider: &config::Provider) -> Provider {
+    fn provider(&mut self, index: usize, resolved: &ResolvedProvider) -> Provider {
+        let provider = &resolved.provider;
+        let name = &resolved.name;
         let key = format!("providers.{name}");
         let mut endpoints = [const { None }; 3];
-        let stated =
-            provider.base_url.iter().map(|url| (provider.dialect.unwrap_or(DialectName::Openai), url, "base_url"));
-        for (dialect, url, from) in provider.endpoints.iter().map(|(d, url)| (*d, url, "endpoints")).chain(stated) {
+        for (dialect, url) in &resolved.endpoints {
             match Endpoint::parse(url) {
-                Ok(endpoint) => endpoints[slot(id(dialect))] = Some(endpoint),
-                Err(e) => self.error(format!("{key}.{from}"), e.to_string()),
+                Ok(endpoint) => endpoints[slot(id(*dialect))] = Some(endpoint),
+                Err(e) => self.error(format!("{key}.endpoints"), e.to_string()),
             }
         }
         let nowhere = endpoints.iter().all(Option::is_none);
-        let simulated = provider.preset.as_deref() == Some("simulated") || (nowhere && provider.simulate.is_some());
-        if nowhere && !simulated {
+        if nowhere {
             self.error(key.clone(), "no base URL; set `base_url`, or `preset` to one that has it");
+        }
+        let pairs = |map: &BTreeMap<String, String>| {
+            map.iter().map(|(name, value)| (name.to_ascii_lowercase().into(), value.as_str().into())).collect()
+        };
+        let mut auth = [const { AuthScheme::Bearer }; 3];
+        for (dialect, scheme) in &resolved.auth {
+            auth[slot(id(*dialect))] = scheme.clone();
         }
         Provider {
             index,
-            name: name.into(),
-            simulated: simulated.then(|| provider.simulate.clone().unwrap_or_default()),
+            name: name.as_str().into(),
+            prefixes: resolved.prefixes.iter().map(|prefix| prefix.as_str().into()).collect(),
+            auth,
+            headers: pairs(&provider.headers),
+            default_headers: pairs(&resolved.default_headers),
+            simulated: provider.simulate.clone(),
             stream_usage: provider.stream_usage.unwrap_or(StreamUsage::Ask),
             timeouts: Timeouts::resolve(&[provider.timeouts.as_ref(), Some(&self.config.defaults.timeouts)]),
             endpoints,
@@ -306,11 +328,8 @@ impl<'c> Compiler<'c> {
     fn prefixes(&self) -> Map<Box<str>, usize> {
         let mut prefixes = Map::default();
         for provider in &self.providers {
-            prefixes.insert((&*provider.name).into(), provider.index);
-        }
-        for provider in &self.providers {
-            if let Some(preset) = provider.config.preset.as_deref() {
-                prefixes.entry(preset.into()).or_insert(provider.index);
+            for prefix in &provider.prefixes {
+                prefixes.entry(prefix.clone()).or_insert(provider.index);
             }
         }
         prefixes

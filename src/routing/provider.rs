@@ -17,7 +17,15 @@ pub struct Provider {
     pub name: Arc<str>,
     /// The configuration, presets merged.
     pub config: config::Provider,
-    /// Settings of the built-in simulated provider, when this is one: it speaks every dialect and has no address.
+    /// First segments of paths that address it.
+    pub prefixes: Box<[Box<str>]>,
+    /// How the key is sent, by dialect.
+    pub(super) auth: [config::AuthScheme; 3],
+    /// Headers that replace the client's; names in lower case.
+    pub headers: Box<[(Box<str>, Box<str>)]>,
+    /// Headers for where the client sends none of that name; names in lower case.
+    pub default_headers: Box<[(Box<str>, Box<str>)]>,
+    /// Settings of the built-in simulated provider, when this is one.
     pub simulated: Option<config::Simulate>,
     /// Whether its streams report usage.
     pub stream_usage: config::StreamUsage,
@@ -38,8 +46,7 @@ pub(super) const fn slot(dialect: DialectId) -> usize {
 const DIALECTS: [DialectId; 3] = [DialectId::OpenAi, DialectId::Anthropic, DialectId::Opaque];
 
 impl Provider {
-    /// Where calls of this dialect go; for opaque ones, the first base URL where there is no opaque one. The address of
-    /// the simulated provider is never dialled.
+    /// Where calls of this dialect go; for opaque ones, the first base URL where there is no opaque one.
     pub fn endpoint(&self, dialect: DialectId) -> Option<&Endpoint> {
         let exact = self.endpoints[slot(dialect)].as_ref();
         match dialect {
@@ -53,10 +60,15 @@ impl Provider {
         DIALECTS.into_iter().zip(&self.endpoints).filter_map(|(dialect, e)| Some((dialect, e.as_ref()?)))
     }
 
+    /// How the key is sent with calls of this dialect.
+    pub fn auth(&self, dialect: DialectId) -> &config::AuthScheme {
+        &self.auth[slot(dialect)]
+    }
+
     /// Whether calls of this dialect can go here. A call that is addressed to a provider which does not speak its
     /// dialect can only be passed through unread, as [`DialectId::Opaque`].
     pub fn speaks(&self, dialect: DialectId) -> bool {
-        self.simulated.is_some() || self.endpoint(dialect).is_some()
+        self.endpoint(dialect).is_some()
     }
 
     pub(super) fn serves(&self, model: &str) -> bool {

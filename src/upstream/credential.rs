@@ -9,6 +9,7 @@ use arc_swap::ArcSwapOption;
 use parking_lot::Mutex;
 
 use crate::config::types::{AuthScheme, Credentials, CredentialsWord, SecretSource};
+use crate::dialect::DialectId;
 
 /// What a call to a provider carries as its key.
 #[derive(Debug)]
@@ -42,9 +43,14 @@ impl fmt::Debug for HeaderSecret {
 #[derive(Debug)]
 pub struct Credential {
     source: Source,
-    scheme: AuthScheme,
-    current: ArcSwapOption<HeaderSecret>,
+    /// By [`DialectId::ALL`]'s order.
+    schemes: [AuthScheme; 3],
+    current: ArcSwapOption<Secrets>,
 }
+
+/// One key in the form that each dialect wants it.
+#[derive(Debug)]
+struct Secrets([Arc<HeaderSecret>; 3]);
 
 #[derive(Debug)]
 enum Source {
@@ -59,8 +65,12 @@ enum Source {
 impl Credential {
     /// Reads the key for the first time. A key that cannot be read yet is no error: `check` warns of it, and a file
     /// may come later.
-    pub fn new(configured: Option<&Credentials>, scheme: Option<&AuthScheme>, env: impl Fn(&str) -> Option<String>) -> Self {
-        let scheme = scheme.cloned().unwrap_or(AuthScheme::Bearer);
+    pub fn new(
+        configured: Option<&Credentials>,
+        scheme: impl Fn(DialectId) -> AuthScheme,
+        env: impl Fn(&str) -> Option<String>,
+    ) -> Self {
+        let schemes = DialectId::ALL.map(scheme);
         let mut first = None;
         let source = match configured {
             None => Source::Unset,
@@ -74,7 +84,7 @@ impl Credential {
                 Source::Fixed
             }
         };
-        let this = Self { source, scheme, current: ArcSwapOption::empty() };
+        let this = Self { source, schemes, current: ArcSwapOption::empty() };
         if let Some(key) = first {
             this.store(&key);
         }
@@ -83,14 +93,16 @@ impl Credential {
     }
 
     /// What to send. `addressed` says that the client named this provider by its path.
-    pub fn inject(&self, addressed: bool) -> KeyInjection {
+    pub fn inject(&self, dialect: DialectId, addressed: bool) -> KeyInjection {
         match self.source {
             Source::Nothing => KeyInjection::Nothing,
             Source::Client => KeyInjection::Client,
             Source::Unset if addressed => KeyInjection::Client,
             Source::Unset => KeyInjection::Nothing,
             Source::Fixed | Source::File { .. } => {
-                self.current.load_full().map_or(KeyInjection::Missing, KeyInjection::Header)
+                let at = DialectId::ALL.iter().position(|d| *d == dialect).unwrap_or(0);
+                let current = self.current.load();
+                current.as_ref().map_or(KeyInjection::Missing, |now| KeyInjection::Header(now.0[at].clone()))
             }
         }
     }
@@ -120,16 +132,22 @@ impl Credential {
         if key.is_empty() || key.bytes().any(|b| b.is_ascii_control()) {
             return false;
         }
-        let (name, value) = match &self.scheme {
+        let secrets = Secrets(self.schemes.each_ref().map(|scheme| Arc::new(HeaderSecret::new(scheme, key))));
+        if self.current.load().as_ref().is_some_and(|now| now.0[0].value == secrets.0[0].value) {
+            return false;
+        }
+        self.current.store(Some(Arc::new(secrets)));
+        true
+    }
+}
+
+impl HeaderSecret {
+    fn new(scheme: &AuthScheme, key: &str) -> Self {
+        let (name, value) = match scheme {
             AuthScheme::Bearer => ("authorization".into(), format!("Bearer {key}").into_bytes()),
             AuthScheme::Header(name) => (name.to_ascii_lowercase().into_boxed_str(), key.as_bytes().to_vec()),
         };
-        let value = value.into_boxed_slice();
-        if self.current.load().as_ref().is_some_and(|now| now.value == value) {
-            return false;
-        }
-        self.current.store(Some(Arc::new(HeaderSecret { name, value })));
-        true
+        Self { name, value: value.into_boxed_slice() }
     }
 }
 
@@ -137,8 +155,12 @@ impl Credential {
 mod tests {
     use super::*;
 
+    fn bearer(_: DialectId) -> AuthScheme {
+        AuthScheme::Bearer
+    }
+
     fn value(credential: &Credential) -> String {
-        match credential.inject(false) {
+        match credential.inject(DialectId::OpenAi, false) {
             KeyInjection::Header(secret) => String::from_utf8(secret.value.to_vec()).unwrap(),
             other => format!("{other:?}"),
         }
@@ -150,7 +172,7 @@ mod tests {
         let path = dir.path().join("key");
         let from_file =
             Credentials::Secret(SecretSource { file: Some(path.clone()), ..SecretSource::default() });
-        let credential = Credential::new(Some(&from_file), None, |_| None);
+        let credential = Credential::new(Some(&from_file), bearer, |_| None);
         assert_eq!(value(&credential), "Missing");
         std::fs::write(&path, "first\n").unwrap();
         assert!(credential.refresh());
@@ -165,15 +187,15 @@ mod tests {
 
     #[test]
     fn the_clients_key_goes_only_where_it_was_addressed() {
-        let unset = Credential::new(None, None, |_| None);
-        assert!(matches!(unset.inject(true), KeyInjection::Client));
-        assert!(matches!(unset.inject(false), KeyInjection::Nothing));
+        let unset = Credential::new(None, bearer, |_| None);
+        assert!(matches!(unset.inject(DialectId::OpenAi, true), KeyInjection::Client));
+        assert!(matches!(unset.inject(DialectId::OpenAi, false), KeyInjection::Nothing));
     }
 
     #[test]
     fn a_key_that_would_break_the_head_is_refused() {
         let inline =
             Credentials::Secret(SecretSource { insecure_inline: Some("a\r\nx: y".into()), ..SecretSource::default() });
-        assert_eq!(value(&Credential::new(Some(&inline), None, |_| None)), "Missing");
+        assert_eq!(value(&Credential::new(Some(&inline), bearer, |_| None)), "Missing");
     }
 }

@@ -146,7 +146,7 @@ impl Link {
                 origins.push((endpoint.clone(), Arc::new(Origin::new(endpoint, &settings, connectors, env)?)));
             }
         }
-        let credential = Credential::new(settings.credentials.as_ref(), settings.auth.as_ref(), env);
+        let credential = Credential::new(settings.credentials.as_ref(), |dialect| provider.auth(dialect).clone(), env);
         Ok(Self { settings, origins, credential })
     }
 

@@ -113,6 +113,11 @@ impl Tap {
         }
     }
 
+    /// Whether it reads an event stream.
+    pub fn is_event_stream(&self) -> bool {
+        matches!(self.reader, Reader::Stream(_))
+    }
+
     /// The tokens as last reported.
     pub fn usage(&self) -> UsageReport {
         self.seen.usage
