@@ -46,6 +46,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         &self.io
     }
 
+    /// The stream itself, for who takes it over.
+    pub fn io_mut(&mut self) -> &mut S {
+        &mut self.io
+    }
+
     /// Reads once and appends to [`Wire::input`]; `0` is the end of the stream.
     pub fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         READ.with_borrow_mut(|scratch| {

@@ -20,6 +20,7 @@ mod openai;
 mod patch;
 mod prefix;
 mod recognise;
+mod sample;
 mod scan;
 mod sse;
 mod tap;
@@ -29,5 +30,6 @@ pub use error::{UpstreamError, UpstreamErrorKind, decode_error, encode_error, en
 pub use ids::{ApiCall, DialectId, Operation};
 pub use prefix::conversation_prefix;
 pub use recognise::recognise;
+pub use sample::{Sample, sample_body, sample_events};
 pub use scan::{RequestFacts, ScanError, ScanProblem, scan};
 pub use tap::{Tap, decode_usage};

@@ -1,1 +1,20 @@
-//! (in work)
+//! Everything between the process and its calls: listeners, HTTP in, admin pages, reload, stop.
+//!
+//! Knows the gateway, and nothing of dialects' insides or providers. Start with [`run`].
+
+mod admin;
+mod body;
+mod downstream;
+mod h1;
+mod h2;
+mod listen;
+mod reload;
+mod run;
+mod simulate;
+mod stop;
+mod watch;
+
+pub use h1::{Handler, serve_connection};
+pub use listen::{Bound, ListenError};
+pub use reload::Source;
+pub use run::{RunError, RunOptions, run};

@@ -1,0 +1,184 @@
+//! Health, metrics and the state of the table, on a port of its own.
+
+use std::sync::Arc;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use bytes::Bytes;
+use http::Method;
+use serde_json::{Value, json};
+
+use super::h1::Handler;
+use super::reload::Reloader;
+use crate::gateway::{Answer, BodyLength, Downstream, End};
+use crate::http1::RequestHead;
+use crate::routing::{HealthState, Target};
+use crate::telemetry::{CONTENT_TYPE, TargetUp};
+
+/// Serves the admin port.
+pub(super) struct Admin {
+    pub(super) reloader: Arc<Reloader>,
+}
+
+struct Page {
+    status: u16,
+    content_type: &'static str,
+    body: Bytes,
+}
+
+impl Page {
+    fn text(status: u16, text: impl Into<String>) -> Self {
+        Self { status, content_type: "text/plain; charset=utf-8", body: text.into().into() }
+    }
+
+    fn json(status: u16, value: &Value) -> Self {
+        Self { status, content_type: "application/json", body: format!("{value:#}\n").into() }
+    }
+}
+
+impl Handler for Admin {
+    async fn call<D: Downstream>(&self, head: &RequestHead, down: &mut D, _: Instant) {
+        let page = self.page(head).await;
+        let mut answer = Answer::new(page.status, BodyLength::Known(page.body.len() as u64));
+        answer.header("content-type", page.content_type.as_bytes());
+        answer.header("cache-control", b"no-store");
+        if page.status == 405 {
+            answer.header("allow", if head.path() == "/admin/reload" { b"POST" } else { b"GET, HEAD" });
+        }
+        down.start(&answer);
+        let _gone = down.send(&[page.body], End::Now(None)).await;
+    }
+}
+
+impl Admin {
+    async fn page(&self, head: &RequestHead) -> Page {
+        let reads = matches!(head.method, Method::GET | Method::HEAD);
+        match head.path() {
+            "/admin/reload" if head.method == Method::POST => self.reload().await,
+            "/admin/reload" => Page::text(405, "POST reloads the configuration\n"),
+            "/healthz" | "/readyz" | "/metrics" | "/admin/table" | "/admin/targets" if !reads => {
+                Page::text(405, "only GET here\n")
+            }
+            "/healthz" => Page::text(200, "ok\n"),
+            "/readyz" if self.reloader.gateway.is_stopping() => Page::text(503, "stopping\n"),
+            "/readyz" => Page::text(200, "ready\n"),
+            "/metrics" => self.metrics(),
+            "/admin/table" => Page::json(200, &self.table()),
+            "/admin/targets" => Page::json(200, &self.targets()),
+            _ => Page::text(
+                404,
+                "here are /healthz, /readyz, /metrics, /admin/table, /admin/targets and POST /admin/reload\n",
+            ),
+        }
+    }
+
+    async fn reload(&self) -> Page {
+        let reloader = self.reloader.clone();
+        let done = tokio::task::spawn_blocking(move || reloader.reload("admin request")).await;
+        let table = || {
+            let live = self.reloader.gateway.live.load();
+            json!({ "generation": live.table.generation, "hash": live.table.hash })
+        };
+        match done {
+            Ok(Ok(())) => Page::json(200, &json!({ "result": "success", "table": table() })),
+            Ok(Err(errors)) => Page::json(422, &json!({ "result": "failure", "errors": errors, "table": table() })),
+            Err(_) => Page::text(500, "the reload failed; see the log\n"),
+        }
+    }
+
+    fn metrics(&self) -> Page {
+        let live = self.reloader.gateway.live.load();
+        let now = Instant::now();
+        self.reloader.telemetry.set_targets(live.table.targets().iter().map(|target| TargetUp {
+            provider: &target.provider.name,
+            model: target.model.as_deref().unwrap_or_default(),
+            up: !matches!(target.health.state(now), HealthState::Ejected { .. }),
+        }));
+        let body = self.reloader.telemetry.exposition().into();
+        Page { status: 200, content_type: CONTENT_TYPE, body }
+    }
+
+    fn table(&self) -> Value {
+        let live = self.reloader.gateway.live.load();
+        let last = self.reloader.last();
+        let providers: Vec<Value> = live
+            .table
+            .providers()
+            .iter()
+            .map(|provider| {
+                let endpoints: serde_json::Map<String, Value> = provider
+                    .endpoints()
+                    .map(|(dialect, e)| {
+                        let scheme = if e.tls { "https" } else { "http" };
+                        (dialect.as_str().into(), format!("{scheme}://{}{}", e.authority, e.base_path).into())
+                    })
+                    .collect();
+                json!({ "name": &*provider.name, "prefixes": provider.prefixes, "endpoints": endpoints })
+            })
+            .collect();
+        let routes: Vec<Value> = live
+            .table
+            .routes()
+            .iter()
+            .map(|route| {
+                let targets: Vec<Value> = route
+                    .targets
+                    .iter()
+                    .map(|target| {
+                        json!({
+                            "provider": &*target.provider.name,
+                            "model": target.model.as_deref(),
+                            "priority": target.priority,
+                            "weight": target.weight,
+                        })
+                    })
+                    .collect();
+                json!({ "name": &*route.name, "implicit": route.implicit, "targets": targets })
+            })
+            .collect();
+        json!({
+            "generation": live.table.generation,
+            "hash": live.table.hash,
+            "source": self.reloader.source.shown(),
+            "last_reload": last.map(|last| json!({
+                "at": last.at.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()),
+                "result": if last.errors.is_empty() { "success" } else { "failure" },
+                "errors": last.errors,
+            })),
+            "providers": providers,
+            "routes": routes,
+        })
+    }
+
+    fn targets(&self) -> Value {
+        let live = self.reloader.gateway.live.load();
+        let targets: Vec<Value> = live
+            .table
+            .targets()
+            .iter()
+            .map(|target| {
+                let (idle, open) = live.upstreams.link(&target.provider).map_or((0, 0), |link| link.connections());
+                json!({
+                    "route": &*target.route,
+                    "provider": &*target.provider.name,
+                    "model": target.model.as_deref(),
+                    "health": health(target),
+                    "connections": { "open": open, "idle": idle },
+                })
+            })
+            .collect();
+        json!({ "generation": live.table.generation, "targets": targets })
+    }
+}
+
+fn health(target: &Target) -> Value {
+    let now = Instant::now();
+    match target.health.state(now) {
+        HealthState::Up => json!({ "state": "up" }),
+        HealthState::Ejected { until } => {
+            let left = until.saturating_duration_since(now);
+            let until = (SystemTime::now() + left).duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+            json!({ "state": "ejected", "until": until })
+        }
+        HealthState::Probing => json!({ "state": "probing" }),
+    }
+}
