@@ -1,0 +1,46 @@
+//! `faregate run`: the proxy itself.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+
+use crate::server::{self, RunOptions};
+
+/// Run the proxy.
+#[derive(Debug, Args)]
+#[command(long_about = "Run the proxy until it is told to stop.
+
+Without --config, the API listens on 127.0.0.1:4000 and the admin pages on 127.0.0.1:4001; every provider whose key is \
+in the environment (OPENAI_API_KEY, ANTHROPIC_API_KEY, ...) is enabled. With no key at all, a built-in simulated \
+provider answers.
+
+The configuration is read again when its file changes, on SIGHUP, and on POST /admin/reload; a bad one never replaces a \
+good one. SIGTERM lets calls in flight finish.")]
+#[command(after_help = "Examples:
+  faregate run
+  faregate run --config faregate.yaml
+  curl -N 127.0.0.1:4000/v1/chat/completions -H 'content-type: application/json' \\
+    -d '{\"model\": \"simulated\", \"stream\": true, \"messages\": [{\"role\": \"user\", \"content\": \"Hello\"}]}'
+  curl 127.0.0.1:4001/metrics")]
+pub struct RunArgs {
+    /// Configuration file, or a directory that holds `faregate.yaml`.
+    #[arg(long, short, env = "FAREGATE_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Print the addresses as one JSON line on standard output once calls can come.
+    #[arg(long)]
+    print_addresses: bool,
+}
+
+/// Runs until the process is told to stop.
+pub fn run(args: RunArgs) -> ExitCode {
+    let options = RunOptions { config: args.config, print_addresses: args.print_addresses };
+    match server::run(&options) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            eprintln!("faregate: not started");
+            ExitCode::FAILURE
+        }
+    }
+}
