@@ -64,7 +64,8 @@ impl BodyIn {
         let mut only: Option<Bytes> = None;
         loop {
             // A body of known length is taken out in one piece, once it is here.
-            if expected == 0 || wire.input.len() >= expected {
+            if wire.input.len() >= expected {
+                expected = 0;
                 match self.take(wire)? {
                     Decoded::Data(data) => {
                         let total = only.as_ref().map_or(whole.len(), Bytes::len) + data.len();
