@@ -13,6 +13,7 @@
 //! - [`chat`]: plain data that dialects share.
 //! - [`config`]: as-typed configuration, validation, presets, JSON Schema.
 //! - [`metering`]: the record of one call, reported on `Drop`.
+//! - [`pricing`]: price cards, what a call costs, markup; exact, pure.
 //! - [`telemetry`]: metric names, the registry, logs, traces.
 //! - [`simulated`]: the built-in provider for demos, load tests and fire drills.
 //! - [`cli`]: subcommands.
@@ -27,6 +28,7 @@ pub mod error;
 pub mod gateway;
 pub mod http1;
 pub mod metering;
+pub mod pricing;
 pub mod routing;
 pub mod server;
 pub mod simulated;

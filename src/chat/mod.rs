@@ -1,7 +1,11 @@
 //! Plain data that every dialect shares: the hub of the wire formats.
 //!
-//! Knows nothing of JSON, HTTP or providers. Start with [`Usage`].
+//! Knows nothing of JSON, HTTP or providers. Start with [`Usage`] and [`Money`].
 
+mod charge;
+mod money;
 mod usage;
 
+pub use charge::{ServiceTier, StatedCost};
+pub use money::{Money, decimal};
 pub use usage::{Usage, UsageReport};
