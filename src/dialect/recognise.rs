@@ -59,8 +59,8 @@ fn resource(method: &Method, tail: &[&str]) -> Option<(DialectId, Operation)> {
         ["messages", ..] => Some((DialectId::Anthropic, Operation::Other)),
         ["chat", "completions", ..]
         | [
-            "completions" | "responses" | "embeddings" | "models" | "files" | "uploads" | "batches" | "images" | "audio"
-            | "moderations" | "fine_tuning" | "vector_stores" | "assistants" | "threads" | "conversations"
+            "completions" | "responses" | "embeddings" | "models" | "files" | "uploads" | "batches" | "images"
+            | "audio" | "moderations" | "fine_tuning" | "vector_stores" | "assistants" | "threads" | "conversations"
             | "containers" | "evals" | "realtime" | "videos" | "organization" | "engines" | "skills" | "rerank",
             ..,
         ] => Some((DialectId::OpenAi, Operation::Other)),

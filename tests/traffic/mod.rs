@@ -209,6 +209,38 @@ pub fn responses_only(test: &str) -> Option<Vec<ResponseOnly>> {
     Some(json_files(&root, true).iter().map(read).collect())
 }
 
+/// The events of a stream, as (name, data): the plainest reading of the specification, to compare with.
+pub fn events(stream: &[u8]) -> Vec<(String, String)> {
+    let text = String::from_utf8_lossy(stream).replace("\r\n", "\n").replace('\r', "\n");
+    let text = text.strip_prefix('\u{FEFF}').unwrap_or(&text);
+    let mut events = Vec::new();
+    for block in text.split("\n\n") {
+        let (mut name, mut data) = (String::new(), Vec::new());
+        for line in block.split('\n').filter(|line| !line.is_empty()) {
+            let (field, value) = line.split_once(':').unwrap_or((line, ""));
+            let value = value.strip_prefix(' ').unwrap_or(value);
+            match field {
+                "event" => name = value.to_owned(),
+                "data" => data.push(value),
+                _ => {}
+            }
+        }
+        if !data.is_empty() {
+            events.push((name, data.join("\n")));
+        }
+    }
+    events
+}
+
+/// The JSON of every event, or of a body.
+pub fn documents(body: &[u8], is_events: bool) -> Vec<serde_json::Value> {
+    if is_events {
+        events(body).iter().filter_map(|(_, data)| serde_json::from_str(data).ok()).collect()
+    } else {
+        serde_json::from_slice(body).ok().into_iter().collect()
+    }
+}
+
 /// Says something that shows even where the output of tests that pass is hidden.
 pub fn say(text: &str) {
     let _shown = writeln!(std::io::stderr(), "{text}");
