@@ -57,7 +57,7 @@ pub async fn serve<D: Downstream>(gateway: &Gateway, head: &RequestHead, down: &
     let (vendor, rest) = split_prefix(&live, head.path());
     let api = dialect::recognise(&head.method, rest);
     let (dialect, operation) = match &api {
-        Some(api) => (api.dialect, api.operation),
+        Some(api) => (shared_dialect(api, vendor.as_deref(), &head.headers), api.operation),
         None => (guess_dialect(vendor.as_deref(), &head.headers), Operation::Other),
     };
     let trace = head.headers.get("traceparent").and_then(TraceParent::parse);
@@ -217,6 +217,19 @@ fn split_prefix<'a>(live: &Live, path: &'a str) -> (Option<Arc<Provider>>, &'a s
             (Some(provider.clone()), if rest.is_empty() { "/" } else { rest })
         }
         None => (None, path),
+    }
+}
+
+/// The dialect of a recognised call. Lists of models, files and the like stand under the same paths in several: there
+/// the provider that the path names decides, else the client's headers.
+fn shared_dialect(api: &ApiCall<'_>, vendor: Option<&Provider>, headers: &Headers) -> DialectId {
+    if !matches!(api.operation, Operation::Models | Operation::Other) {
+        return api.dialect;
+    }
+    match vendor {
+        Some(vendor) if vendor.main_dialect() == DialectId::Anthropic => DialectId::Anthropic,
+        None if headers.get("anthropic-version").is_some() => DialectId::Anthropic,
+        _ => api.dialect,
     }
 }
 
