@@ -21,14 +21,15 @@ use super::h1::{Handler, Manners, serve_connection};
 use super::h2::H2App;
 use super::listen::{Bound, ListenError};
 use super::reload::{self, LastReload, Reloader, Source};
+use super::simulate::{Simulated, SimulatedHost};
 use super::stop::Stop;
 use super::watch::FileWatch;
 use crate::config::Config;
 use crate::config::types::{LogFormat, ServerTls};
 use crate::gateway::{self, BodyBudget, Downstream, Gateway, InboundKeys, Settings};
 use crate::http1::RequestHead;
-use crate::metering::{Meter, MeterError, MeterOptions};
-use super::simulate::{Simulated, SimulatedHost};
+use crate::metering::{Meter, MeterError, MeterOptions, TraceOptions};
+use crate::telemetry::otlp::Destination;
 use crate::telemetry::{Telemetry, logs};
 
 /// How often keys are looked at for a change, and idle connections for their age.
@@ -90,7 +91,7 @@ pub fn run(options: &RunOptions) -> Result<(), RunError> {
     notes.iter().for_each(|note| tracing::warn!("{note}"));
 
     let telemetry = Telemetry::new().map_err(|error| RunError::Observe(error.to_string()))?;
-    let meter = Meter::new(telemetry.clone(), meter_options(&config))?;
+    let meter = Meter::new(telemetry.clone(), meter_options(&config)?)?;
     let simulated = Arc::new(SimulatedHost::default());
     let live = reload::compile(&config, None, &simulated, &meter).map_err(RunError::Config)?;
     let keys = InboundKeys::new(config.server.keys.clone(), reload::env).map_err(RunError::Config)?;
@@ -130,7 +131,15 @@ pub fn run(options: &RunOptions) -> Result<(), RunError> {
     };
     let mut server = Server::new_with_opt_and_conf(None, conf);
     let max_connections = config.server.limits.connections;
-    server.add_service(ApiService(Some((api, tls, gateway.clone(), manners.clone(), simulated, max_connections, stopping.clone()))));
+    server.add_service(ApiService(Some((
+        api,
+        tls,
+        gateway.clone(),
+        manners.clone(),
+        simulated,
+        max_connections,
+        stopping.clone(),
+    ))));
     server.add_service(ControlService(Some((admin, reloader, manners, stopping))));
     tracing::info!(api = %api_address, admin = %admin_address, source = source.shown(), version = env!("CARGO_PKG_VERSION"), "listening");
     if options.print_addresses {
@@ -159,16 +168,28 @@ fn start_logs(config: &Config) -> Result<(), RunError> {
     logs::init(format, config.observe.log.level.as_deref()).map_err(|error| RunError::Observe(error.to_string()))
 }
 
-fn meter_options(config: &Config) -> MeterOptions {
+fn meter_options(config: &Config) -> Result<MeterOptions, RunError> {
     let observe = &config.observe;
+    let traces = observe.traces.as_ref().map(|traces| {
+        let mut headers = Vec::with_capacity(traces.headers.len());
+        for (name, source) in &traces.headers {
+            let value = source
+                .read(&reload::env)
+                .ok_or_else(|| RunError::Observe(format!("traces: the header `{name}` cannot be read or is empty")))?;
+            headers.push((name.clone(), value));
+        }
+        let destination = Destination { endpoint: traces.endpoint.clone(), headers };
+        Ok::<_, RunError>(TraceOptions { destination, sample: traces.sample })
+    });
     let app = observe.app.clone().or_else(|| reload::env("FAREGATE_APP").filter(|app| !app.is_empty()));
-    MeterOptions {
+    Ok(MeterOptions {
         default_app: app.unwrap_or_else(|| "unknown".into()),
         max_apps: observe.max_apps,
         records: observe.usage_records.as_ref().map(|records| records.path.clone()),
         log_calls: observe.log.calls,
+        traces: traces.transpose()?,
         ..MeterOptions::default()
-    }
+    })
 }
 
 fn settings(config: &Config) -> Settings {
@@ -193,15 +214,8 @@ fn acceptor(tls: &ServerTls) -> Result<Arc<Acceptor>, RunError> {
     Ok(Arc::new(settings.build()))
 }
 
-type ApiParts = (
-    Bound,
-    Option<Arc<Acceptor>>,
-    Arc<Gateway>,
-    Arc<Manners>,
-    Arc<SimulatedHost>,
-    usize,
-    watch::Receiver<bool>,
-);
+type ApiParts =
+    (Bound, Option<Arc<Acceptor>>, Arc<Gateway>, Arc<Manners>, Arc<SimulatedHost>, usize, watch::Receiver<bool>);
 
 /// The API's listener, and the simulated provider's, on the workers' threads.
 struct ApiService(Option<ApiParts>);
