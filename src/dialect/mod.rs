@@ -13,6 +13,7 @@
 //! - `json`, `walk`, `sse`: reading JSON in place, JSON in pieces, and server-sent events.
 
 mod anthropic;
+mod charge;
 mod error;
 mod ids;
 mod json;

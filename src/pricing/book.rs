@@ -259,7 +259,8 @@ mod tests {
         assert_eq!(card("openai", "gpt-4o-mini-2024-07-18"), Some(found("openai", "gpt-4o-mini")));
         assert_eq!(card("azure", "GPT-4o-mini"), card("azure", "gpt-4o-mini-2024-07-18"));
         assert_eq!(card("anthropic", "claude-haiku-4-5-20251001").map(|c| c.0).as_deref(), Some("anthropic"));
-        assert_eq!(card("vertex", "claude-haiku-4-5@20251001").map(|c| c.0).as_deref(), Some("anthropic"));
+        assert_eq!(card("vertex", "claude-haiku-4-5@20251001").map(|c| c.0).as_deref(), Some("google-ai-studio"));
+        assert_eq!(card("azure", "claude-haiku-4-5").map(|c| c.0).as_deref(), Some("anthropic"), "borrowed");
         assert_eq!(
             card("bedrock", "us.anthropic.claude-haiku-4-5-20251001-v1:0").map(|c| c.0).as_deref(),
             Some("bedrock")

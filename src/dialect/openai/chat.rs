@@ -27,7 +27,7 @@ pub(in super::super) fn read(operation: Operation, name: &[u8], data: &[u8], see
             b"choices" => choices = Some(member.value),
             b"model" => seen.note_model(member.value),
             b"error" => failed |= json::says_something(member.value),
-            _ => {}
+            key => seen.charge.note_beside(key, member.value),
         }
     }
     if failed {

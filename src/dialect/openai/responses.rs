@@ -20,6 +20,7 @@ pub(in super::super) fn read(name: &[u8], data: &[u8], seen: &mut Seen) {
             b"item" if !seen.content => item = Some(member.value),
             b"error" => failed |= json::says_something(member.value),
             b"delta" | b"partial_image_b64" => says |= json::says_something(member.value),
+            b"copilot_usage" => seen.charge.note_beside(b"copilot_usage", member.value),
             _ => {}
         }
     }
@@ -45,7 +46,7 @@ fn read_response(response: &[u8], seen: &mut Seen) {
             b"error" if json::says_something(member.value) => {
                 seen.note_error(DialectId::OpenAi, &[b"{\"error\":", member.value, b"}"].concat());
             }
-            _ => {}
+            key => seen.charge.note_beside(key, member.value),
         }
     }
     if let Some(tools) = tools {

@@ -5,7 +5,9 @@ use super::super::{DialectId, Operation, json};
 use super::Seen;
 
 const PICKS: Picks =
-    Picks { keys: &["usage", "tool_usage", "model", "error", "type", "object", "message", "code"], inside: None };
+    Picks { keys: &["usage", "tool_usage", "model", "error", "type", "object", "message", "code", "cost", "copilot_usage", "service_tier", "provider"], inside: None };
+/// What stands beside `usage` and tells of money.
+const BESIDE: [&str; 4] = ["cost", "copilot_usage", "service_tier", "provider"];
 
 /// Reads one JSON body.
 #[derive(Debug)]
@@ -48,6 +50,11 @@ impl BodyTap {
         {
             let code = self.walker.value("code").unwrap_or(b"null");
             seen.note_error(dialect, &[b"{\"message\":", message, b",\"code\":", code, b"}"].concat());
+        }
+        for key in BESIDE {
+            if let Some(value) = self.walker.value(key) {
+                seen.charge.note_beside(key.as_bytes(), value);
+            }
         }
         let Some(usage) = self.walker.value("usage") else { return };
         match dialect {

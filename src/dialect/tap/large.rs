@@ -5,7 +5,7 @@ use super::super::walk::{Picks, Walker};
 use super::super::{DialectId, Operation, json, openai};
 use super::Seen;
 
-const PICKS: Picks = Picks { keys: &["type", "usage", "tool_usage", "model", "error"], inside: Some("response") };
+const PICKS: Picks = Picks { keys: &["type", "usage", "tool_usage", "model", "error", "service_tier", "provider"], inside: Some("response") };
 const DATA: &[u8] = b"data:";
 
 /// Reads one event in pieces.
@@ -77,6 +77,11 @@ impl LargeEvent {
         if let Some(error) = self.walker.value("error").filter(|value| json::says_something(value)) {
             let dialect = if operation == Operation::Messages { DialectId::Anthropic } else { DialectId::OpenAi };
             seen.note_error(dialect, &[b"{\"error\":", error, b"}"].concat());
+        }
+        for key in ["service_tier", "provider"] {
+            if let Some(value) = self.walker.value(key) {
+                seen.charge.note_beside(key.as_bytes(), value);
+            }
         }
         if let Some(usage) = self.walker.value("usage") {
             match operation {

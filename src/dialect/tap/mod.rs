@@ -17,7 +17,7 @@ use bytes::Bytes;
 use smallvec::SmallVec;
 
 use super::{DialectId, Operation, UpstreamError, anthropic, openai};
-use crate::chat::UsageReport;
+use crate::chat::{ServiceTier, StatedCost, UsageReport};
 use body::BodyTap;
 pub(super) use seen::Seen;
 use stream::StreamTap;
@@ -129,6 +129,21 @@ impl Tap {
     /// The tokens as last reported.
     pub fn usage(&self) -> UsageReport {
         self.seen.usage
+    }
+
+    /// What the response states that the call cost.
+    pub fn stated_cost(&self) -> Option<StatedCost> {
+        self.seen.charge.stated()
+    }
+
+    /// The tier of service that the response names last.
+    pub fn service_tier(&self) -> ServiceTier {
+        self.seen.charge.tier
+    }
+
+    /// Who served the call, where a router says so.
+    pub fn served_by(&self) -> Option<&str> {
+        self.seen.charge.served_by.as_deref()
     }
 
     /// The model that the response names.

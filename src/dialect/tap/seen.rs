@@ -1,5 +1,6 @@
 //! What a tap has seen so far.
 
+use super::super::charge::Charge;
 use super::super::{DialectId, Operation, UpstreamError, anthropic, decode_error, json, openai};
 use crate::chat::UsageReport;
 
@@ -11,6 +12,7 @@ const MAX_MODEL: usize = 256;
 pub(in super::super) struct Seen {
     pub(in super::super) usage: UsageReport,
     pub(in super::super) counts: anthropic::usage::Counts,
+    pub(in super::super) charge: Charge,
     pub(in super::super) error: Option<UpstreamError>,
     pub(in super::super) model: Option<String>,
     pub(in super::super) content: bool,
@@ -24,12 +26,15 @@ impl Seen {
         if report != UsageReport::Unknown {
             self.usage = report;
         }
+        let used = report.usage().is_some_and(|usage| usage.total_input() + usage.total_output() > 0);
+        self.charge.note_usage(usage, used);
     }
 
     /// Takes over the fields of a `usage` object over those of earlier ones.
     pub(in super::super) fn note_anthropic_usage(&mut self, usage: &[u8]) {
         self.counts.absorb(usage);
         self.usage = self.counts.report();
+        self.charge.note_usage(usage, true);
     }
 
     /// The searches that stand beside `usage` and not in it.
