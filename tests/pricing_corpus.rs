@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use faregate::chat::{Money, ServiceTier, StatedCost, Usage, UsageReport};
-use faregate::dialect::{DialectId, Tap, recognise};
+use faregate::dialect::{DialectId, Operation, Tap, recognise};
 use faregate::pricing::{At, Day, PriceBook, Unpriced};
 use serde_json::Value;
 use smallvec::SmallVec;
@@ -25,6 +25,8 @@ struct Answer<'e> {
     asked: Option<String>,
     served: Option<String>,
     at: At,
+    /// Its operation is one whose answers are read.
+    is_read: bool,
     documents: Vec<Value>,
 }
 
@@ -57,6 +59,7 @@ fn read<'e>(exchange: &'e Exchange, dated: &BTreeMap<String, String>) -> Option<
         served_by: tap.served_by().map(str::to_owned),
         served: tap.served_model().map(str::to_owned),
         asked: asked.or_else(|| call.path_model.map(str::to_owned)),
+        is_read: !matches!(call.operation, Operation::Other | Operation::Models),
         exchange,
         at,
         documents,
@@ -182,8 +185,19 @@ fn openai(answer: &Answer<'_>) -> Option<Usage> {
         (&raw["prompt_tokens_details"], &raw["completion_tokens_details"], "prompt_tokens", "completion_tokens")
     };
     let first = |values: &[&Value]| values.iter().map(|v| count(v)).find(|n| *n > 0).unwrap_or(0);
-    let cached = first(&[&input["cached_tokens"], &raw["prompt_cache_hit_tokens"], &raw["cached_tokens"], &raw["cache_read_input_tokens"], &raw["num_cached_tokens"]]);
-    let written = first(&[&input["cache_write_tokens"], &input["cache_creation_tokens"], &raw["cache_creation_input_tokens"], &input["cache_creation_input_tokens"]]);
+    let cached = first(&[
+        &input["cached_tokens"],
+        &raw["prompt_cache_hit_tokens"],
+        &raw["cached_tokens"],
+        &raw["cache_read_input_tokens"],
+        &raw["num_cached_tokens"],
+    ]);
+    let written = first(&[
+        &input["cache_write_tokens"],
+        &input["cache_creation_tokens"],
+        &raw["cache_creation_input_tokens"],
+        &input["cache_creation_input_tokens"],
+    ]);
     let written_1h = count(&raw["cache_creation"]["ephemeral_1h_input_tokens"]);
     let reasoning = first(&[&output["reasoning_tokens"], &raw["reasoning_tokens"]]);
     let (audio_in, audio_out) = (count(&input["audio_tokens"]), count(&output["audio_tokens"]));
@@ -230,7 +244,7 @@ fn searches(answer: &Answer<'_>, raw: &Value) -> u64 {
 struct Row {
     answers: u32,
     agreed: u32,
-    unknown: u32,
+    unread: u32,
     inconsistent: u32,
     priced: u32,
     unpriced: BTreeMap<String, u32>,
@@ -253,6 +267,12 @@ fn every_recorded_answer_is_counted_and_priced_as_its_provider_does() {
         let oracle = if messages { anthropic(&answer) } else { openai_or_none(&answer) };
         let usage = match (answer.report, oracle) {
             (UsageReport::Unknown, None) => continue,
+            // Operations whose answers are not read: reranking, compaction.
+            (UsageReport::Unknown, Some(_)) if !answer.is_read => {
+                row.answers += 1;
+                row.unread += 1;
+                continue;
+            }
             (UsageReport::Unknown, Some(_)) | (UsageReport::Inconsistent(_), _) => None,
             (UsageReport::Reported(usage), Some(oracle)) if usage == oracle => Some(usage),
             (report, oracle) => {
@@ -263,7 +283,6 @@ fn every_recorded_answer_is_counted_and_priced_as_its_provider_does() {
         row.answers += 1;
         match (answer.report, usage) {
             (UsageReport::Unknown, _) => {
-                row.unknown += 1;
                 faults.push(format!("{id}: usage not read: {oracle:?}"));
             }
             (UsageReport::Inconsistent(_), _) => row.inconsistent += 1,
@@ -305,16 +324,22 @@ fn price(book: &PriceBook, answer: &Answer<'_>, usage: Option<Usage>) -> Result<
         let quote = book.card(preset, preset, model.ok_or(Unpriced::Model)?);
         quote.cost(&usage, answer.at, answer.tier).map(|cost| cost.total())
     };
-    by(answer.asked.as_deref()).or_else(|_| by(answer.served.as_deref()))
+    // Who asks for one model and is served another pays for the other.
+    by(answer.served.as_deref()).or_else(|why| match why {
+        Unpriced::Model => by(answer.asked.as_deref()),
+        other => Err(other),
+    })
 }
 
 /// The cost by the card of who served, else of the author.
 fn list(book: &PriceBook, answer: &Answer<'_>) -> Result<Money, Unpriced> {
     let usage = answer.report.usage().ok_or(Unpriced::Usage)?;
     let preset = preset(&answer.exchange.provider);
-    let model = answer.asked.as_deref().or(answer.served.as_deref()).ok_or(Unpriced::Model)?;
-    let quote = book.list(preset, preset, model, answer.served_by.as_deref());
-    quote.cost(usage, answer.at, answer.tier).map(|cost| cost.total())
+    let by = |model: Option<&str>| {
+        let quote = book.list(preset, preset, model.ok_or(Unpriced::Model)?, answer.served_by.as_deref());
+        quote.cost(usage, answer.at, answer.tier).map(|cost| cost.total())
+    };
+    by(answer.served.as_deref()).or_else(|_| by(answer.asked.as_deref()))
 }
 
 fn close(a: Money, b: Money) -> bool {
@@ -331,14 +356,22 @@ fn compare(
 ) -> Result<Option<&'static str>, String> {
     let amount = if stated.byok { stated.upstream.unwrap_or(stated.amount) } else { stated.amount };
     match cost {
-        Ok(cost) if close(cost, amount) => return Ok(stated.byok.then_some("own key: agrees with the upstream's price")),
+        Ok(cost) if close(cost, amount) => {
+            return Ok(stated.byok.then_some("own key: agrees with the upstream's price"));
+        }
         Ok(cost) if rounded(answer, cost, amount) => return Ok(Some("stated in steps of $0.00001")),
+        Ok(cost) if inference(answer).is_some_and(|inference| close(cost, inference)) => {
+            return Ok(Some("a router's own tool is charged beside the inference, which agrees"));
+        }
         _ => {}
     }
     if let Ok(list) = list(book, answer)
         && close(list, amount)
     {
         return Ok(Some("the serving provider's list price"));
+    }
+    if let Some((_, reason)) = KNOWN.iter().find(|(id, _)| answer.exchange.id.ends_with(id)) {
+        return Ok(Some(reason));
     }
     if let Err(why) = cost {
         return match why {
@@ -349,23 +382,53 @@ fn compare(
     Err(format!("states {amount}, by our card {cost:?}, list {:?}", list(book, answer)))
 }
 
+const MOVED: &str = "the price data hold no price of that day";
+const SERVER: &str = "served by a host whose prices are not in the data";
+
+/// Differences that were looked into one by one.
+const KNOWN: [(&str, &str); 9] = [
+    // $6 / $30 a million, twice the card: a price of an old model that was raised later.
+    ("766fa7efea", MOVED),
+    // $1.5 / $7.5 in August; the card has what was asked in November.
+    ("c7889c8c55", MOVED),
+    ("dd90e202b8", SERVER),
+    ("0468579320", SERVER),
+    ("0fd5b60d4e", SERVER),
+    ("f317bce32f", SERVER),
+    ("54705a41d8", SERVER),
+    ("74554a83c8", SERVER),
+    ("517669563b", "a router's answer in a recording without its host"),
+];
+
+/// What the inference alone cost, where a router tells it from the fees of its own tools.
+fn inference(answer: &Answer<'_>) -> Option<Money> {
+    let raw = raw_usage(answer)?;
+    let details = &raw["cost_details"];
+    let part = |name: &str| details[name].as_number().and_then(|n| Money::parse(&n.to_string()));
+    let parts = [
+        ["upstream_inference_prompt_cost", "upstream_inference_completions_cost"],
+        ["upstream_inference_input_cost", "upstream_inference_output_cost"],
+    ];
+    let sum = parts.iter().find_map(|[prompt, completion]| Some(part(prompt)? + part(completion)?));
+    part("upstream_inference_cost").or(sum).filter(|sum| *sum > Money::ZERO)
+}
+
 /// A host that rounds each part to five decimals.
 fn rounded(answer: &Answer<'_>, cost: Money, stated: Money) -> bool {
     const STEP: i128 = 10_000_000_000_000;
-    answer.exchange.provider == "perplexity"
-        && stated.atto() % STEP == 0
-        && (cost.atto() - stated.atto()).abs() <= STEP
+    answer.exchange.provider == "perplexity" && stated.atto() % STEP == 0 && (cost.atto() - stated.atto()).abs() <= STEP
 }
 
 fn table(rows: &BTreeMap<String, Row>) -> String {
     let mut text = String::from(
-        "| provider | answers with usage | tokens agree | do not add up | priced | unpriced | state a cost | agree | explained |\n|---|---|---|---|---|---|---|---|---|\n",
+        "| provider | answers with usage | not read | tokens agree | do not add up | priced | unpriced | state a cost | agree | explained |\n|---|---|---|---|---|---|---|---|---|---|\n",
     );
     let list = |map: Vec<(String, u32)>| map.iter().map(|(why, n)| format!("{n} {why}")).collect::<Vec<_>>().join("; ");
     for (provider, row) in rows.iter().filter(|(_, row)| row.answers > 0) {
         text.push_str(&format!(
-            "| {provider} | {} | {} | {} | {} | {} | {} | {} | {} |\n",
+            "| {provider} | {} | {} | {} | {} | {} | {} | {} | {} | {} |\n",
             row.answers,
+            row.unread,
             row.agreed,
             row.inconsistent,
             row.priced,
@@ -391,9 +454,8 @@ fn what_is_read_of_money_does_not_depend_on_how_bytes_were_split() {
         }
         for piece in [1, 7, 61] {
             let pieces = tap(exchange, &call, piece);
-            let facts = |tap: &Tap| {
-                (tap.usage(), tap.stated_cost(), tap.service_tier(), tap.served_by().map(str::to_owned))
-            };
+            let facts =
+                |tap: &Tap| (tap.usage(), tap.stated_cost(), tap.service_tier(), tap.served_by().map(str::to_owned));
             assert_eq!(facts(&whole), facts(&pieces), "{} in pieces of {piece}", exchange.id);
         }
         compared += 1;

@@ -163,7 +163,7 @@ impl Rate {
 }
 
 /// The published form: the price of a million tokens (a thousand of others), as it is written in a card.
-pub(super) fn published(atto: u64, class: Class) -> Money {
+pub fn published(atto: u64, class: Class) -> Money {
     Money::from_atto(i128::from(atto) * i128::from(class.per()))
 }
 

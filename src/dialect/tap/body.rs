@@ -4,8 +4,23 @@ use super::super::walk::{Picks, Walker};
 use super::super::{DialectId, Operation, json};
 use super::Seen;
 
-const PICKS: Picks =
-    Picks { keys: &["usage", "tool_usage", "model", "error", "type", "object", "message", "code", "cost", "copilot_usage", "service_tier", "provider"], inside: None };
+const PICKS: Picks = Picks {
+    keys: &[
+        "usage",
+        "tool_usage",
+        "model",
+        "error",
+        "type",
+        "object",
+        "message",
+        "code",
+        "cost",
+        "copilot_usage",
+        "service_tier",
+        "provider",
+    ],
+    inside: None,
+};
 /// What stands beside `usage` and tells of money.
 const BESIDE: [&str; 4] = ["cost", "copilot_usage", "service_tier", "provider"];
 

@@ -5,7 +5,10 @@ use super::super::walk::{Picks, Walker};
 use super::super::{DialectId, Operation, json, openai};
 use super::Seen;
 
-const PICKS: Picks = Picks { keys: &["type", "usage", "tool_usage", "model", "error", "service_tier", "provider"], inside: Some("response") };
+const PICKS: Picks = Picks {
+    keys: &["type", "usage", "tool_usage", "model", "error", "service_tier", "provider"],
+    inside: Some("response"),
+};
 const DATA: &[u8] = b"data:";
 
 /// Reads one event in pieces.
