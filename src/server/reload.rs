@@ -1,6 +1,7 @@
 //! From a configuration file to the live table, at start and whenever the file changes. A bad file never replaces a
 //! good table.
 
+use std::hash::{DefaultHasher, Hasher};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -9,6 +10,8 @@ use std::time::{Instant, SystemTime};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
+use super::simulate::SimulatedHost;
+use super::tls::Certificate;
 use crate::config::types::{Credentials, DialectName};
 use crate::config::{self, Config, ResolvedProvider, Surroundings};
 use crate::gateway::{Gateway, Live};
@@ -16,9 +19,6 @@ use crate::metering::Meter;
 use crate::routing::RoutingTable;
 use crate::telemetry::Telemetry;
 use crate::upstream::Upstreams;
-
-use super::simulate::SimulatedHost;
-use super::tls::Certificate;
 
 /// Where the configuration comes from.
 #[derive(Debug, Clone)]
@@ -53,6 +53,13 @@ impl Source {
             Self::File(path) => Some(path),
             Self::Embedded => None,
         }
+    }
+
+    /// Hash of the file's bytes.
+    pub(super) fn content(&self) -> Option<u64> {
+        let mut hasher = DefaultHasher::new();
+        hasher.write(&std::fs::read(self.path()?).ok()?);
+        Some(hasher.finish())
     }
 
     /// All files that matter while `config` is in use on listeners of `server`.
@@ -123,6 +130,8 @@ pub(super) struct Reloader {
     pub(super) files_changed: Notify,
     /// One reload at a time.
     pub(super) gate: tokio::sync::Mutex<()>,
+    /// Hash of the file's bytes that the table in use was made of.
+    pub(super) content: Mutex<Option<u64>>,
     /// Tables that calls may still use. The last to let go of a large one has work to do: not a call.
     pub(super) retired: Mutex<Vec<Arc<Live>>>,
 }
@@ -137,6 +146,16 @@ impl Reloader {
         let this = self.clone();
         let done = tokio::task::spawn_blocking(move || this.reload_here(why)).await;
         done.unwrap_or_else(|_| Err(vec!["the reload failed; see the log".into()]))
+    }
+
+    /// [`Reloader::reload`], unless the file holds what the table in use was made of: someone else was faster.
+    pub(super) async fn reload_if_new(self: &Arc<Self>, why: &'static str) {
+        let this = self.clone();
+        let now = tokio::task::spawn_blocking(move || this.source.content()).await;
+        if now.is_ok_and(|now| now.is_some() && now == *self.content.lock()) {
+            return;
+        }
+        let _logged = self.reload(why).await;
     }
 
     fn reload_here(&self, why: &str) -> Result<(), Vec<String>> {
@@ -166,6 +185,8 @@ impl Reloader {
     }
 
     fn attempt(&self) -> Result<Vec<String>, Vec<String>> {
+        // Before the file is read: if it changes meanwhile, this is the older one's and the change is not missed.
+        let content = self.source.content();
         let (config, mut notes) = self.source.read()?;
         if config.server != self.server {
             notes.push("server: changes here need a restart; they are not in use yet".into());
@@ -173,6 +194,7 @@ impl Reloader {
         let previous = self.gateway.live.load_full();
         let live = compile(&config, Some(&previous), &self.simulated, &self.gateway.meter)?;
         self.gateway.live.store(Arc::new(live));
+        *self.content.lock() = content;
         self.retired.lock().push(previous);
         let files = self.source.files(&config, &self.server);
         if std::mem::replace(&mut *self.files.lock(), files.clone()) != files {
