@@ -60,12 +60,14 @@ pub async fn serve<D: Downstream>(gateway: &Gateway, head: &RequestHead, down: &
         Some(api) => (shared_dialect(api, vendor.as_deref(), &head.headers), api.operation),
         None => (guess_dialect(vendor.as_deref(), &head.headers), Operation::Other),
     };
+    let trace = head.headers.get("traceparent").and_then(TraceParent::parse);
     let opened = Opened {
         request_id: RequestId::from_client(head.headers.get("x-request-id")),
         dialect,
         operation,
         accepted,
-        trace: head.headers.get("traceparent").and_then(TraceParent::parse),
+        trace,
+        trace_state: trace.and_then(|_| trace_state(&head.headers)),
     };
     let seed = crate::routing::stable_hash(opened.request_id.as_str().as_bytes());
     let mut exchange = gateway.meter.open(opened);
@@ -108,7 +110,8 @@ impl<'a> Call<'a> {
             return Ok(());
         }
         let header = self.head.headers.get(&self.gateway.settings.app_header);
-        if let Some(app) = header.and_then(|value| std::str::from_utf8(value).ok()) {
+        let named = header.and_then(|value| std::str::from_utf8(value).ok()).map(str::trim);
+        if let Some(app) = named.filter(|app| !app.is_empty()) {
             exchange.set_app(app);
         }
         Ok(())
@@ -197,6 +200,12 @@ impl<'a> Call<'a> {
     pub(super) fn addresses(&self, provider: &Arc<Provider>) -> bool {
         self.vendor.as_ref().is_some_and(|vendor| vendor.index == provider.index)
     }
+}
+
+/// The client's `tracestate`, which may come in several lines.
+fn trace_state(headers: &Headers) -> Option<Box<str>> {
+    let lines: Vec<&str> = headers.get_all("tracestate").filter_map(|line| std::str::from_utf8(line).ok()).collect();
+    (!lines.is_empty()).then(|| lines.join(",").into())
 }
 
 /// The provider that the first segment of a path names, and the path without it.
