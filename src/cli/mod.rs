@@ -1,6 +1,7 @@
 //! Subcommands.
 
 pub mod metrics;
+pub mod prices;
 pub mod run;
 
 use clap::{Parser, Subcommand};
@@ -17,6 +18,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Run(run::RunArgs),
+    Prices(prices::PricesArgs),
     /// Print the reference of all metrics.
     #[command(hide = true)]
     Metrics,
@@ -27,6 +29,7 @@ impl Cli {
     pub fn run(self) -> ExitCode {
         match self.command {
             Command::Run(args) => run::run(args),
+            Command::Prices(args) => prices::prices(&args),
             Command::Metrics => metrics::run(),
         }
     }

@@ -13,6 +13,9 @@ use serde::de::{
 use super::scalar::{self, Scalar};
 use super::tree::{Entry, Mark, Node, Value};
 
+/// Name of the newtypes that take a scalar as it was typed, whatever it looks like.
+pub(super) const TEXT: &str = "$text";
+
 /// A value that does not fit its type.
 #[derive(Debug)]
 pub(super) struct Error {
@@ -93,8 +96,11 @@ impl<'de> serde::Deserializer<'de> for De<'_, '_> {
         if self.0.is_null() { visitor.visit_none() } else { visitor.visit_some(self) }
     }
 
-    fn deserialize_newtype_struct<V: Visitor<'de>>(self, _: &'static str, visitor: V) -> Result<V::Value, Error> {
-        visitor.visit_newtype_struct(self)
+    fn deserialize_newtype_struct<V: Visitor<'de>>(self, name: &'static str, visitor: V) -> Result<V::Value, Error> {
+        match &self.0.value {
+            Value::Scalar { text, .. } if name == TEXT => placed(visitor.visit_str(text), self.0.at),
+            _ => visitor.visit_newtype_struct(self),
+        }
     }
 
     fn deserialize_enum<V: Visitor<'de>>(

@@ -63,6 +63,20 @@ static FORMATS: &[Format] = &[
     Format { name: "env-name", what: "the name of an environment variable", discreet: true, check: env_name },
     Format { name: "decimal", what: "an amount such as \"0.15\"", discreet: false, check: |t| bare(is_decimal(t)) },
     Format {
+        name: "dollars",
+        what: "an amount in dollars such as 0.15, with at most 12 decimals",
+        discreet: false,
+        check: |t| bare(is_dollars(t)),
+    },
+    Format { name: "day", what: "a day such as 2026-07-01", discreet: false, check: |t| bare(is_day(t)) },
+    Format { name: "hours", what: "hours in UTC such as 16:30-00:30", discreet: false, check: |t| bare(is_hours(t)) },
+    Format {
+        name: "percent",
+        what: "a percentage such as 15% or -10%",
+        discreet: false,
+        check: |t| bare(t.strip_suffix('%').is_some_and(|n| is_decimal(n.strip_prefix('-').unwrap_or(n)))),
+    },
+    Format {
         name: "path-prefix",
         what: "the start of a path, such as /openai/v1",
         discreet: false,
@@ -94,6 +108,45 @@ fn bare(good: bool) -> Result<(), Cow<'static, str>> {
 fn is_decimal(text: &str) -> bool {
     let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
     [whole, fraction].iter().all(|d| (1..=12).contains(&d.len()) && d.bytes().all(|b| b.is_ascii_digit()))
+}
+
+/// A decimal, with an exponent or not; as small as `pricing` keeps it.
+fn is_dollars(text: &str) -> bool {
+    let (mantissa, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, "0"));
+    let digits = |d: &str| !d.is_empty() && d.len() <= 12 && d.bytes().all(|b| b.is_ascii_digit());
+    let decimals = i32::try_from(fraction.trim_end_matches('0').len()).unwrap_or(i32::MAX);
+    let small = |e: i32| (-12..=6).contains(&e) && decimals - e <= 12;
+    digits(whole) && digits(fraction) && exponent.parse().is_ok_and(small)
+}
+
+fn is_day(text: &str) -> bool {
+    let parts: Vec<&str> = text.split('-').collect();
+    let [year, month, day] = parts.as_slice() else { return false };
+    let digits = |part: &str, len| part.len() == len && part.bytes().all(|b| b.is_ascii_digit());
+    if !(digits(year, 4) && digits(month, 2) && digits(day, 2)) {
+        return false;
+    }
+    let (year, month, day): (u32, u32, u32) =
+        (year.parse().unwrap_or(0), month.parse().unwrap_or(0), day.parse().unwrap_or(0));
+    let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    let days = match month {
+        2 => 28 + u32::from(leap),
+        4 | 6 | 9 | 11 => 30,
+        1..=12 => 31,
+        _ => 0,
+    };
+    (1..=days).contains(&day)
+}
+
+fn is_hours(text: &str) -> bool {
+    let minute = |text: &str| {
+        let (h, m) = text.split_once(':').filter(|(h, m)| h.len() == 2 && m.len() == 2)?;
+        let (h, m) = (h.parse::<u32>().ok()?, m.parse::<u32>().ok()?);
+        (h < 24 && m < 60).then_some(h * 60 + m)
+    };
+    let Some((from, to)) = text.split_once('-') else { return false };
+    minute(from).zip(minute(to)).is_some_and(|(from, to)| from != to)
 }
 
 fn env_name(text: &str) -> Result<(), Cow<'static, str>> {

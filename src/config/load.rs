@@ -8,6 +8,7 @@ use serde::Deserialize;
 
 use super::checks;
 use super::de::De;
+use super::prices;
 use super::problem::{Place, Problem, Problems, Severity};
 use super::shape;
 use super::tree::{self, Fault, Mark, Node, Value};
@@ -110,6 +111,9 @@ pub fn check(bytes: &[u8], source: &str, surroundings: &Surroundings<'_>) -> Che
     match Config::deserialize(De(&root)) {
         Ok(typed) => {
             checks::check(&typed, &root, &file, surroundings, &mut problems.0);
+            if surroundings.files {
+                prices::check_overlays(&typed.prices, &mut problems.0);
+            }
             config = Some(typed);
         }
         // What does not fit its type has been found above; this is for what only the types know.

@@ -13,6 +13,7 @@ mod de;
 mod formats;
 mod load;
 mod presets;
+pub mod prices;
 mod problem;
 mod resolve;
 mod scalar;
@@ -27,6 +28,7 @@ mod walk;
 
 pub use load::{Checked, MAX_FILE, Surroundings, check, check_file, load, parse};
 pub use presets::{Preset, Presets};
+pub use prices::{CheckedPrices, check_prices, check_prices_file};
 pub use problem::{Place, Problem, Problems, Severity};
 pub use resolve::{ResolvedProvider, resolve, resolve_with};
 pub use schema::{schema, schema_text};

@@ -55,6 +55,13 @@ pub(super) fn config() -> &'static Shape {
     &SHAPE
 }
 
+/// The shape of another kind of file.
+pub(super) fn of<T: schemars::JsonSchema>() -> Shape {
+    let schema = schemars::generate::SchemaSettings::draft2020_12().into_generator().into_root_schema_for::<T>();
+    let schema = Json::from(schema);
+    compile(&schema, &schema["$defs"])
+}
+
 fn compile(schema: &Json, defs: &Json) -> Shape {
     let mut shape = Shape::default();
     if let Some(name) = schema["$ref"].as_str() {

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::formats::{
     BaseUrl, Decimal, EnvName, FilePath, Glob, HeaderName, HeaderValue, Name, PathPrefix, ProxyUrl, SocketAddress,
 };
+use super::prices::Prices;
 use super::units::{Size, Span};
 
 /// A Faregate configuration file.
@@ -25,6 +26,8 @@ pub struct Config {
     pub defaults: Defaults,
     /// Where calls can go, by a name of your choice.
     pub providers: BTreeMap<String, Provider>,
+    /// Prices of your own, and how credit is bought.
+    pub prices: Prices,
     /// Model aliases: the name that clients ask for -> the name that routes see.
     pub aliases: BTreeMap<String, String>,
     /// Tried in order; the first that matches a call serves it. Calls that no route matches go to the provider that

@@ -130,6 +130,8 @@ impl<'n> Walk<'n> {
         let (min, max) = (want.min.unwrap_or(f64::NEG_INFINITY), want.max.unwrap_or(f64::INFINITY));
         if !(min..=max).contains(&number) || !number.is_finite() {
             self.fault(node.at, format!("wants {}, found {text}", advice::range(want)), None);
+        } else if let Some(format) = want.format {
+            self.format(node.at, text, format);
         }
     }
 

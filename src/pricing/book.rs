@@ -112,13 +112,19 @@ impl PriceBook {
     }
 
     /// Every shipped card, in order of providers and models.
-    pub fn shipped_cards(&self) -> impl Iterator<Item = Listed> {
+    pub fn shipped_cards(&self) -> impl Iterator<Item = Listed> + use<> {
         sections().iter().flat_map(|s| s.cards().map(|card| Listed { card, sources: s.sources() }))
     }
 
     /// Whose cards are shipped, and when each provider's facts were taken.
-    pub fn shipped_providers(&self) -> impl Iterator<Item = (&'static str, Option<Day>)> {
+    pub fn shipped_providers(&self) -> impl Iterator<Item = (&'static str, Option<Day>)> + use<> {
         sections().iter().map(|s| (s.name, s.taken()))
+    }
+
+    /// Everybody who sells: providers with cards, those that sell others' models, and those of own cards.
+    pub fn sellers(&self) -> std::collections::BTreeSet<String> {
+        let shipped = sections().iter().map(|section| section.name).chain(providers::all().iter().map(|f| f.name));
+        shipped.map(str::to_owned).chain(self.overlays.iter().map(|overlay| overlay.provider.to_string())).collect()
     }
 
     fn overlaid(&self, name: &str, preset: &str, model: &str, reference: bool) -> Quote {
@@ -166,7 +172,10 @@ fn shipped(preset: &str, model: &str) -> Option<Card> {
         return section(&format!("{suffix}{}", of.to_lowercase()))?.find(model);
     }
     let of = if facts.cards.is_empty() { std::slice::from_ref(&facts.name) } else { &facts.cards };
-    of.iter().find_map(|name| section(name)?.find(model))
+    of.iter().enumerate().find_map(|(i, name)| {
+        let card = section(name)?.find(model)?;
+        Some(if i == 0 { card } else { card.borrowed() })
+    })
 }
 
 fn listed(preset: &str, model: &str, served_by: Option<&str>) -> Option<Card> {
@@ -187,9 +196,10 @@ fn listed(preset: &str, model: &str, served_by: Option<&str>) -> Option<Card> {
 }
 
 impl Quote {
-    /// The card that holds.
+    /// The card that holds; one that knows the tier of service wins over one that does not.
     pub fn card(&self, at: At, tier: ServiceTier) -> Option<&Card> {
-        self.0.iter().map(|card| &**card).find(|card| card.holds(at, tier))
+        let named = self.cards().find(|card| card.line(at, tier).is_some());
+        named.or_else(|| self.cards().find(|card| card.holds(at, tier)))
     }
 
     /// Prices a call.

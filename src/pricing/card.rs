@@ -66,6 +66,13 @@ impl Card {
         cost::cost(base.map(|line| &line.rates), over.map(|line| &line.rates), usage)
     }
 
+    /// The card as another provider borrows it: the author's tiers of service are the author's.
+    pub(super) fn borrowed(mut self) -> Self {
+        let lines = std::mem::take(&mut self.lines).into_vec();
+        self.lines = lines.into_iter().filter(|line| line.tier == ServiceTier::Standard).collect();
+        self
+    }
+
     /// A card of another provider with all prices changed by a percentage; `None` where one leaves the range.
     pub(super) fn resold(&self, provider: &str, by: Percent) -> Option<Self> {
         let lines = self.lines.iter().map(|line| Some(Line { rates: line.rates.scaled(by)?, ..line.clone() }));

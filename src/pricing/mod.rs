@@ -29,5 +29,5 @@ pub use fees::{Account, Fee, Fees, PayBy};
 pub use names::normal_forms;
 pub use pattern::Pattern;
 pub use providers::Kind;
-pub use rates::{Class, Percent, Rate, RateError, Rates};
+pub use rates::{Class, Percent, Rate, RateError, Rates, published};
 pub use text::TextError;

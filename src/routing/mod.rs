@@ -20,6 +20,7 @@ mod limit;
 mod no_route;
 mod pattern;
 mod policy;
+pub mod prices;
 mod provider;
 mod reason;
 mod ring;
