@@ -259,7 +259,7 @@ fn every_recorded_answer_is_counted_and_priced_as_its_provider_does() {
     let dated = dates();
     let book = PriceBook::shipped();
     let mut rows: BTreeMap<String, Row> = BTreeMap::new();
-    let mut faults = Vec::new();
+    let (mut faults, mut dump) = (Vec::new(), Vec::new());
     for answer in exchanges.iter().filter_map(|exchange| read(exchange, &dated)) {
         let row = rows.entry(answer.exchange.provider.clone()).or_default();
         let id = &answer.exchange.id;
@@ -294,6 +294,7 @@ fn every_recorded_answer_is_counted_and_priced_as_its_provider_does() {
             Ok(_) => row.priced += 1,
             Err(why) => *row.unpriced.entry(why.to_string()).or_default() += 1,
         }
+        dump.extend(used.map(|used| line(&answer, &used, cost)));
         let Some(stated) = answer.stated else { continue };
         row.stated += 1;
         match compare(&book, &answer, stated, cost) {
@@ -306,9 +307,30 @@ fn every_recorded_answer_is_counted_and_priced_as_its_provider_does() {
         }
     }
     traffic::say(&table(&rows));
+    if let Some(path) = std::env::var_os("FAREGATE_DUMP_COSTS") {
+        std::fs::write(path, dump.concat()).expect("the dump is written");
+    }
     assert!(faults.is_empty(), "{} faults\n{}", faults.len(), faults.join("\n"));
     let stated: u32 = rows.values().map(|row| row.stated).sum();
     assert!(stated > 100, "only {stated} answers state a cost");
+}
+
+/// One answer with our cost, for `scripts/compare-with-genai-prices`.
+fn line(answer: &Answer<'_>, usage: &Usage, cost: Result<Money, Unpriced>) -> String {
+    let classes: BTreeMap<&str, u64> = usage.classes().into_iter().chain([("web_searches", usage.web_searches)]).collect();
+    let line = serde_json::json!({
+        "id": answer.exchange.id,
+        "provider": preset(&answer.exchange.provider),
+        "asked": answer.asked,
+        "served": answer.served,
+        "tier": answer.tier.as_str(),
+        "day": answer.at.day.to_string(),
+        "minute": answer.at.minute,
+        "usage": classes,
+        "cost": cost.as_ref().ok().map(ToString::to_string),
+        "unpriced": cost.err().map(|why| why.to_string()),
+    });
+    format!("{line}\n")
 }
 
 fn openai_or_none(answer: &Answer<'_>) -> Option<Usage> {
