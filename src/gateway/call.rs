@@ -86,6 +86,9 @@ impl<'a> Call<'a> {
             return Err(error.with_retry_after(std::time::Duration::from_secs(1)));
         };
         self.identify(exchange)?;
+        if self.vendor.is_none() && is_admin_page(self.rest) {
+            return Err(ClientError::new(Kind::NotFound, "no such page here: it stands on the admin port"));
+        }
         if self.reads_body() {
             self.serve_read(down, exchange).await
         } else {
@@ -231,6 +234,11 @@ fn shared_dialect(api: &ApiCall<'_>, vendor: Option<&Provider>, headers: &Header
         None if headers.get("anthropic-version").is_some() => DialectId::Anthropic,
         _ => api.dialect,
     }
+}
+
+/// Pages of the admin port. No provider is asked for them either, which might show its own.
+fn is_admin_page(path: &str) -> bool {
+    matches!(path, "/healthz" | "/readyz" | "/metrics") || path == "/admin" || path.starts_with("/admin/")
 }
 
 /// In which dialect to speak to a client of whom the path tells nothing.
