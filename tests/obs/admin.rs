@@ -99,11 +99,7 @@ routes:
     );
     let faregate = Setup::new(&config).env("BETA_KEY", "canary-4711-env").start();
     let mut client = Client::connect(faregate.api);
-    client.post(
-        "/v1/chat/completions",
-        &["authorization: Bearer canary-4711-in"],
-        r#"{"model":"m","messages":[]}"#,
-    );
+    client.post("/v1/chat/completions", &["authorization: Bearer canary-4711-in"], r#"{"model":"m","messages":[]}"#);
     client.response().expect(200);
     // A configuration that is refused just where the secret stands.
     let broken = config.replace("credentials: { insecure_inline: canary-4711-out }", "credentials: [canary-4711-out]");

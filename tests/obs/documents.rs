@@ -11,10 +11,7 @@ fn document(name: &str) -> String {
 
 /// The names in back quotes that the first column of every table holds.
 fn first_column(text: &str) -> BTreeSet<String> {
-    text.lines()
-        .filter_map(|line| line.strip_prefix("| `")?.split_once('`'))
-        .map(|(name, _)| name.to_owned())
-        .collect()
+    text.lines().filter_map(|line| line.strip_prefix("| `")?.split_once('`')).map(|(name, _)| name.to_owned()).collect()
 }
 
 #[test]
@@ -45,7 +42,7 @@ fn every_field_of_a_usage_record_is_documented_and_no_other() {
 #[test]
 fn every_header_that_is_added_to_an_answer_is_documented_and_no_other() {
     let faregate = Faregate::start(
-        "providers:\n  sim: { simulate: {} }\nroutes:\n- { name: all, targets: [{ provider: sim, model: simulated }] }\n",
+        "providers:\n  sim: { preset: simulated }\nroutes:\n- { name: all, targets: [{ provider: sim, model: simulated }] }\n",
     );
     let mut client = Client::connect(faregate.api);
     client.post("/v1/chat/completions", &[], r#"{"model":"m","messages":[{"role":"user","content":"x"}]}"#);

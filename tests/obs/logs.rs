@@ -52,7 +52,9 @@ routes:
         client.response();
     }
     let mut client = Client::connect(faregate.api);
-    client.send("POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer canary-inbound\r\nbad header\r\n\r\n");
+    client.send(
+        "POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer canary-inbound\r\nbad header\r\n\r\n",
+    );
     client.response().expect(400);
     let mut client = Client::connect(faregate.api);
     client.post("/v1/chat/completions", &["authorization: Bearer canary-inbound"], "{\"model\": canary-prompt");
@@ -110,7 +112,10 @@ fn a_call_s_lines_carry_its_id_and_one_of_them_tells_how_it_ended() {
 fn the_level_is_configured_and_rust_log_wins() {
     let upstream = Upstream::json(200, "{}");
     let config = |level: &str| {
-        table::with(&table::fallback(&[upstream.address]), &format!("observe: {{ log: {{ level: \"{level}\", calls: true }} }}"))
+        table::with(
+            &table::fallback(&[upstream.address]),
+            &format!("observe: {{ log: {{ level: \"{level}\", calls: true }} }}"),
+        )
     };
     let quiet = Faregate::start(&config("warn"));
     post(quiet.api, "/v1/chat/completions", CHAT).expect(200);

@@ -263,7 +263,9 @@ fn a_reload_takes_old_targets_away_and_a_refused_one_is_told() {
 
     faregate.rewrite(&without_beta);
     faregate.wait_logged("configuration reloaded");
-    eventually("the new table's targets", || faregate.metrics().sum("faregate_target_up", &[("provider", "gamma")]) == 1.0);
+    eventually("the new table's targets", || {
+        faregate.metrics().sum("faregate_target_up", &[("provider", "gamma")]) == 1.0
+    });
     let after = faregate.metrics();
     assert_eq!(after.value("faregate_target_up", &[("provider", "beta")]), None, "a target that is gone");
     assert_eq!(after.value("faregate_config_generation", &[]), Some(generation + 1.0));

@@ -92,9 +92,12 @@ fn a_file_that_was_moved_away_is_noticed_and_sighup_makes_it_anew_at_once() {
 #[test]
 fn on_a_full_disk_calls_go_on_and_records_wait_for_room() {
     let upstream = Upstream::json(200, OK);
-    let config = table::with(&table::fallback(&[upstream.address]), "observe: { usage_records: { path: disk/usage.jsonl } }");
-    let script = "mkdir disk && mount -t tmpfs -o size=16k tmpfs disk && head -c 8192 /dev/zero >disk/ballast && exec \"$@\"";
-    let setup = Setup::new(&config).through(&["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", script, "sh"]);
+    let config =
+        table::with(&table::fallback(&[upstream.address]), "observe: { usage_records: { path: disk/usage.jsonl } }");
+    let script =
+        "mkdir disk && mount -t tmpfs -o size=16k tmpfs disk && head -c 8192 /dev/zero >disk/ballast && exec \"$@\"";
+    let setup =
+        Setup::new(&config).through(&["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", script, "sh"]);
     let faregate = setup.start();
     // Only the process itself sees its disk; this is the way in.
     let disk = format!("/proc/{}/root{}/disk", faregate.pid(), faregate.path().display());

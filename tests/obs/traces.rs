@@ -134,31 +134,39 @@ fn a_call_is_a_span_in_the_caller_s_trace_and_each_attempt_one_under_it() {
         }
     };
     let id = faregate.wait_records(1)[0]["request_id"].as_str().unwrap().to_owned();
-    says(call, &[
-        ("gen_ai.operation.name", "chat"),
-        ("gen_ai.provider.name", "beta"),
-        ("gen_ai.request.model", "m"),
-        ("gen_ai.response.model", "served-1"),
-        ("gen_ai.usage.input_tokens", "10"),
-        ("gen_ai.usage.cache_read.input_tokens", "4"),
-        ("gen_ai.usage.output_tokens", "5"),
-        ("http.response.status_code", "200"),
-        ("faregate.request_id", &id),
-        ("faregate.app", "web"),
-        ("faregate.route", "all"),
-        ("faregate.attempts", "2"),
-        ("faregate.outcome", "ok"),
-    ]);
-    says(attempts[0], &[
-        ("gen_ai.provider.name", "alpha"),
-        ("http.response.status_code", "500"),
-        ("error.type", "500"),
-        ("faregate.outcome", "upstream_error"),
-    ]);
+    says(
+        call,
+        &[
+            ("gen_ai.operation.name", "chat"),
+            ("gen_ai.provider.name", "beta"),
+            ("gen_ai.request.model", "m"),
+            ("gen_ai.response.model", "served-1"),
+            ("gen_ai.usage.input_tokens", "10"),
+            ("gen_ai.usage.cache_read.input_tokens", "4"),
+            ("gen_ai.usage.output_tokens", "5"),
+            ("http.response.status_code", "200"),
+            ("faregate.request_id", &id),
+            ("faregate.app", "web"),
+            ("faregate.route", "all"),
+            ("faregate.attempts", "2"),
+            ("faregate.outcome", "ok"),
+        ],
+    );
+    says(
+        attempts[0],
+        &[
+            ("gen_ai.provider.name", "alpha"),
+            ("http.response.status_code", "500"),
+            ("error.type", "500"),
+            ("faregate.outcome", "upstream_error"),
+        ],
+    );
     assert!(!attempts[0].attributes.contains_key("gen_ai.usage.input_tokens"), "it answered nothing");
     says(attempts[1], &[("http.request.resend_count", "1"), ("gen_ai.response.model", "served-1")]);
     assert!(!attempts[1].attributes.contains_key("error.type"));
-    eventually("the export counted", || faregate.metrics().value("faregate_trace_spans_exported_total", &[]) == Some(3.0));
+    eventually("the export counted", || {
+        faregate.metrics().value("faregate_trace_spans_exported_total", &[]) == Some(3.0)
+    });
     let record = &faregate.stop()[0];
     assert_eq!(record["trace_id"], TRACE);
 }
@@ -354,7 +362,9 @@ fn a_collector_behind_tls_is_trusted_by_the_certificate_that_is_named() {
     let request = told.recv_timeout(super::support::PATIENCE).unwrap();
     let body = request.split_once("\r\n\r\n").unwrap().1;
     assert_eq!(decode(&serde_json::from_str(body).unwrap()).len(), 2);
-    eventually("the export counted", || faregate.metrics().value("faregate_trace_spans_exported_total", &[]) == Some(2.0));
+    eventually("the export counted", || {
+        faregate.metrics().value("faregate_trace_spans_exported_total", &[]) == Some(2.0)
+    });
 
     let stranger = rcgen::generate_simple_self_signed(vec!["localhost".into()]).unwrap();
     let setup = Setup::new(&config).file("ca.pem", stranger.cert.pem());
