@@ -131,10 +131,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         stop: impl Fn(&[u8]) -> bool,
     ) -> io::Result<bool> {
         let total: usize = parts.iter().map(|part| part.as_ref().len()).sum();
-        if total < JOIN_BELOW {
-            self.write(head, parts).await?;
-            return Ok(true);
-        }
+        let parts = if total < JOIN_BELOW {
+            parts.iter().for_each(|part| head.extend_from_slice(part.as_ref()));
+            &[]
+        } else {
+            parts
+        };
         let mut listening = true;
         for part in std::iter::once(head.as_slice()).chain(parts.iter().map(AsRef::as_ref)) {
             let mut rest = part;
