@@ -95,9 +95,10 @@ pub(super) async fn run<D: Downstream>(
                     _ => ClientError::new(Kind::UpstreamTimeout, format!("the provider sent nothing for {idle:?}")),
                 };
                 verdict.overturn();
-                feed(&mut ready.tap, &mut raw, &mut out, false);
-                // Inside an event nothing can be added that the client's parser would understand.
-                let mid_event = ready.tap.as_ref().is_some_and(Tap::mid_event);
+                feed(&mut ready.tap, &mut raw, &mut out, true);
+                // Inside an event nothing can be added that the client's parser would understand; where events are
+                // held back until they are whole, the client never saw its beginning.
+                let mid_event = !ready.rewritten && ready.tap.as_ref().is_some_and(Tap::mid_event);
                 tracing::debug!(target: "faregate::call", request_id = exchange.request_id(), %error, source = ?error.source, "broken stream");
                 if stream && is_events(&ready) && !mid_event {
                     let event =
