@@ -183,6 +183,39 @@ fn all_bodies_in_flight_share_one_budget() {
 }
 
 #[test]
+fn a_body_is_let_go_once_the_answer_flows() {
+    let gate = Gate::default();
+    let held = gate.clone();
+    let upstream = Upstream::start(move |peer, _| {
+        peer.sse_head();
+        peer.chunk("data: {\"choices\":[{\"delta\":{\"content\":\"Hi\"}}]}\n\n");
+        held.wait();
+        peer.last_chunk();
+    });
+    let config = table::with(&table::fallback(&[upstream.address]), "server: { limits: { bodies_in_flight: 20MiB } }");
+    let faregate = Faregate::start(&config);
+    let before = faregate.resident();
+    // Together they are far over the budget; none of them can be sent again.
+    let mut streams: Vec<Client> = (0..6)
+        .map(|_| {
+            let mut client = Client::connect(faregate.api);
+            client.post("/v1/chat/completions", &[], body(15 << 20));
+            client.head();
+            client.chunks_until("Hi");
+            client
+        })
+        .collect();
+    // An allocator may keep some of what it was given back, but not all six.
+    let grown = faregate.resident().saturating_sub(before);
+    assert!(grown < 75 << 20, "six bodies of 15 MiB take {grown} bytes while their answers flow");
+    gate.open();
+    for client in &mut streams {
+        while client.chunk().is_some() {}
+    }
+    assert_eq!(faregate.stop().len(), 6);
+}
+
+#[test]
 fn slow_clients_are_told_so() {
     let upstream = Upstream::json(200, "{}");
     let config =

@@ -30,7 +30,7 @@ const REFUSAL_PATIENCE: Duration = Duration::from_secs(5);
 
 /// One attempt's surroundings.
 pub(super) struct Attempt<'a> {
-    pub(super) call: &'a Call<'a>,
+    call: &'a Call<'a>,
     request: &'a Request,
     pub(super) target: &'a Target,
     pub(super) meter: &'a Arc<TargetMeter>,
@@ -38,7 +38,7 @@ pub(super) struct Attempt<'a> {
     endpoint: &'a Endpoint,
     /// The model's name at the provider.
     pub(super) model: Option<&'a str>,
-    pub(super) deadline: Instant,
+    deadline: Instant,
     /// Another attempt could follow, so that content is waited for before anything reaches the client.
     more: bool,
 }
@@ -83,7 +83,7 @@ impl<'a> Attempt<'a> {
     }
 
     /// What is left of `limit` before the call's deadline.
-    pub(super) fn bound(&self, limit: Duration) -> Duration {
+    fn bound(&self, limit: Duration) -> Duration {
         limit.min(self.deadline.saturating_duration_since(Instant::now()))
     }
 

@@ -17,7 +17,7 @@ use crate::routing::{RetryPolicy, Selection};
 /// Tries targets until one answers, and relays its answer. When none does, the last meaningful error is the answer.
 pub(super) async fn run<D: Downstream>(
     call: &Call<'_>,
-    request: &Request,
+    request: Request,
     selection: Selection,
     down: &mut D,
     exchange: &mut Exchange,
@@ -37,7 +37,7 @@ pub(super) async fn run<D: Downstream>(
             let left = marks.attempts + 1 < policy.max_attempts;
             let here = again + 1 < policy.attempts_per_target;
             let more = left && (here || at < last);
-            let attempt = Attempt::new(call, request, &target, model.as_deref(), deadline, more)?;
+            let attempt = Attempt::new(call, &request, &target, model.as_deref(), deadline, more)?;
             marks.count(&attempt);
             exchange.begin_attempt(attempt.meter);
             let Some(tried) = unless_gone(down, attempt.run(exchange)).await else {
@@ -52,7 +52,9 @@ pub(super) async fn run<D: Downstream>(
                     let Some(refusal) = retried.or_else(|| ready.to_be_retold()) else {
                         // Targets that were not tried may be probed by others.
                         candidates.truncate(at + 1);
-                        relay::run(&attempt, ready, &marks, down, exchange).await;
+                        // Never sent again: its memory and its share of the budget are free while the answer flows.
+                        drop(request);
+                        relay::run(call, &target, deadline, ready, &marks, down, exchange).await;
                         return Ok(());
                     };
                     let Some(failure) = unless_gone(down, ready.into_failure(refusal)).await else {

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use http::Method;
 
 use super::auth::KEY_HEADERS;
+use super::budget::Held;
 use super::downstream::Downstream;
 use super::forward::Marks;
 use super::live::{Gateway, Live};
@@ -41,6 +42,8 @@ pub(super) struct Request {
     pub(super) facts: RequestFacts,
     /// The model that the client named.
     pub(super) model: Option<Box<str>>,
+    /// The body's share of the budget.
+    pub(super) _held: Held,
 }
 
 struct HeaderMap<'a>(&'a Headers);
@@ -136,7 +139,7 @@ impl<'a> Call<'a> {
             return Err(ClientError::new(Kind::BadRequest, message));
         }
         let read = down.read_body(self.gateway.settings.max_body, &self.gateway.bodies).await;
-        let (body, _held) = match read {
+        let (body, held) = match read {
             Ok(read) => read,
             // Nobody is left to be told when the client is gone.
             Err(error) => return rescue::of_read(error).map_or(Ok(()), Err),
@@ -159,8 +162,8 @@ impl<'a> Call<'a> {
             return Err(ClientError::new(Kind::PayloadTooLarge, message));
         }
         let _running = self.admit(&selection.route)?;
-        let request = Request { body, facts, model };
-        attempts::run(self, &request, selection, down, exchange).await
+        let request = Request { body, facts, model, _held: held };
+        attempts::run(self, request, selection, down, exchange).await
     }
 
     /// Counts the call in where its route limits how many run at a time.

@@ -10,27 +10,29 @@ use std::time::Instant;
 use bytes::Bytes;
 use smallvec::SmallVec;
 
-use super::attempt::{Attempt, Ready, feed};
+use super::attempt::{Ready, feed};
+use super::call::Call;
 use super::downstream::{Downstream, End};
 use super::failure::Refusal;
 use super::forward::{self, Marks};
 use crate::dialect::{self, Tap};
 use crate::error::{ClientError, Kind};
 use crate::metering::{Exchange, Outcome};
-use crate::routing::Health;
+use crate::routing::{Health, Target};
 use crate::upstream::within;
 
 /// Sends an answer to the client until it ends, however it ends.
 pub(super) async fn run<D: Downstream>(
-    attempt: &Attempt<'_>,
+    call: &Call<'_>,
+    target: &Target,
+    deadline: Instant,
     mut ready: Ready,
     marks: &Marks,
     down: &mut D,
     exchange: &mut Exchange,
 ) {
-    let call = attempt.call;
     let status = ready.head.status;
-    let mut verdict = Verdict { health: &attempt.target.health, given: false };
+    let mut verdict = Verdict { health: &target.health, given: false };
     match ready.refusal {
         Some(refusal) => verdict.give(!refusal.blames),
         None if ready.tap.as_ref().is_none_or(Tap::content_started) => verdict.give(true),
@@ -60,7 +62,7 @@ pub(super) async fn run<D: Downstream>(
             verdict.give(healthy);
             break outcome;
         }
-        let idle = attempt.bound(attempt.target.timeouts.idle);
+        let idle = target.timeouts.idle.min(deadline.saturating_duration_since(Instant::now()));
         let next = tokio::select! {
             biased;
             next = within(idle, ready.conn.chunks(&mut raw)) => next,
