@@ -20,6 +20,11 @@ pub(super) struct Picks {
     pub(super) inside: Option<&'static str>,
 }
 
+/// White space and the bytes of a byte order mark.
+pub(super) fn may_precede(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\n' | b'\r' | b'\t' | 0xEF | 0xBB | 0xBF)
+}
+
 /// Reads one JSON object piece by piece.
 #[derive(Debug)]
 pub(super) struct Walker {
@@ -75,6 +80,11 @@ impl Walker {
         }
     }
 
+    /// Whether nothing but white space was read yet.
+    pub(super) fn is_untouched(&self) -> bool {
+        self.mode == Mode::Start
+    }
+
     /// Whether the outermost object is complete.
     pub(super) fn is_complete(&self) -> bool {
         self.mode == Mode::Complete
@@ -105,8 +115,7 @@ impl Walker {
     fn start(&mut self, byte: u8) -> usize {
         match byte {
             b'{' => self.open(),
-            // White space and a byte order mark.
-            b' ' | b'\n' | b'\r' | b'\t' | 0xEF | 0xBB | 0xBF => {}
+            _ if may_precede(byte) => {}
             _ => self.mode = Mode::Unreadable,
         }
         1

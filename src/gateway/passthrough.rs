@@ -12,6 +12,7 @@ use super::downstream::{BodyLength, Downstream, End, ReadError};
 use super::failure::{Failure, Refusal};
 use super::forward::{self, Marks};
 use super::outgoing::Outgoing;
+use super::waits::noting_waits;
 use super::{paths, rescue, tunnel};
 use crate::error::{ClientError, Kind};
 use crate::http1::{Headers, ResponseHead};
@@ -56,7 +57,11 @@ pub(super) async fn serve<D: Downstream>(
         model: None,
         attempts: 1,
     };
+    if down.body_length() == BodyLength::None {
+        exchange.body_complete();
+    }
     exchange.begin_attempt(call.live.meter(target).ok_or_else(inconsistent)?);
+    exchange.attempt_at(&endpoint.host, endpoint.port);
     if matches!(key, KeyInjection::Missing) {
         return fail(call, target, Failure::no_key(&target.provider.name), &marks, down, exchange).await;
     }
@@ -135,6 +140,7 @@ fn out_head(
         app_header: &call.gateway.settings.app_header,
         request_id: exchange.request_id(),
         traceparent,
+        tracestate: exchange.continues_trace(),
         read: false,
         upgrade,
     };
@@ -161,7 +167,8 @@ async fn talk<D: Downstream>(
     let in_time = |sent: Result<Result<(), ExchangeError>, _>| {
         sent.map_err(|_| Broken::Slow(patience))?.map_err(Broken::Upstream)
     };
-    in_time(within(patience, conn.send(head, body)).await)?;
+    let (sent, waited) = noting_waits(within(patience, conn.send(head, body))).await;
+    in_time(sent)?;
     let mut uploading = matches!(body, RequestBody::Streamed(_));
     let mut received = 0;
     while uploading {
@@ -189,8 +196,7 @@ async fn talk<D: Downstream>(
         let Some(sent) = sent else { return Ok(None) };
         in_time(sent)?;
     }
-    exchange.body_complete();
-    exchange.request_sent();
+    exchange.request_sent(waited);
     match unless_gone(down, within(patience, conn.response(&head.method))).await {
         None => Ok(None),
         Some(waited) => waited.map_err(|_| Broken::Slow(patience))?.map(Some).map_err(Broken::Upstream),
@@ -213,9 +219,12 @@ async fn relay<D: Downstream>(
     down.start(&answer);
     let mut chunks: SmallVec<[Bytes; 4]> = SmallVec::new();
     let mut ended = matches!(answer.length, BodyLength::None);
+    let mut received = Instant::now();
     loop {
         let end = if ended { End::Now(conn.trailers()) } else { End::NotYet };
-        if down.send(&chunks, end).await.is_err() {
+        let (sent, waited) = noting_waits(down.send(&chunks, end)).await;
+        exchange.chunk_in_out(received.elapsed().saturating_sub(waited));
+        if sent.is_err() {
             return Outcome::ClientDisconnected;
         }
         exchange.add_sent(chunks.iter().map(Bytes::len).sum());
@@ -227,7 +236,9 @@ async fn relay<D: Downstream>(
                 None => Outcome::Ok,
             };
         }
-        match unless_gone(down, within(target.timeouts.idle, conn.chunks(&mut chunks))).await {
+        let next = unless_gone(down, within(target.timeouts.idle, conn.chunks(&mut chunks))).await;
+        received = Instant::now();
+        match next {
             None => return Outcome::ClientDisconnected,
             Some(Ok(Ok(going_on))) => ended = !going_on,
             Some(_) => {
