@@ -12,7 +12,7 @@ fn body(size: usize) -> Vec<u8> {
     let (head, tail) = (br#"{"model":"m","messages":[{"role":"user","content":""#, br#""}]}"#);
     let fill = size - head.len() - tail.len();
     let mut body = head.to_vec();
-    body.extend((0..fill).map(|n| b'a' + (n % 26) as u8 ^ (n >> 12 & 1) as u8));
+    body.extend((0..fill).map(|n| (b'a' + (n % 26) as u8) ^ ((n >> 12) & 1) as u8));
     body.extend_from_slice(tail);
     assert_eq!(body.len(), size);
     body

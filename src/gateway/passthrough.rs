@@ -78,7 +78,10 @@ pub(super) async fn serve<D: Downstream>(
     let (mut conn, answered) = loop {
         let opened = link.open(endpoint, target.timeouts.connect, fresh);
         let opened = match unless_gone(down, opened).await {
-            None => return Ok(exchange.end_attempt(Outcome::ClientDisconnected)),
+            None => {
+                exchange.end_attempt(Outcome::ClientDisconnected);
+                return Ok(());
+            }
             Some(Err(error)) => return fail(call, target, Failure::connect(error), &marks, down, exchange).await,
             Some(Ok(opened)) => opened,
         };
@@ -86,7 +89,10 @@ pub(super) async fn serve<D: Downstream>(
         let mut conn = opened.conn;
         let failure = match talk(&mut conn, &head, body, target, limit, down, exchange).await {
             Ok(Some(answered)) => break (conn, answered),
-            Ok(None) => return Ok(exchange.end_attempt(Outcome::ClientDisconnected)),
+            Ok(None) => {
+                exchange.end_attempt(Outcome::ClientDisconnected);
+                return Ok(());
+            }
             Err(Broken::Upstream(error)) if opened.reused && !fresh && error.is_silence() => {
                 fresh = true;
                 continue;
