@@ -218,8 +218,5 @@ fn guess_dialect(vendor: Option<&Provider>, headers: &Headers) -> DialectId {
         let first = || vendor.endpoints().map(|(dialect, _)| dialect).next();
         return opaque.or_else(first).unwrap_or(DialectId::Opaque);
     }
-    match headers.get("anthropic-version") {
-        Some(_) => DialectId::Anthropic,
-        None => DialectId::OpenAi,
-    }
+    dialect::spoken_by(|name| headers.get(name).is_some())
 }
