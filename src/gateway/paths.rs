@@ -7,7 +7,13 @@ use crate::routing::Endpoint;
 
 /// The path at an endpoint for a call of a known API: the endpoint's base and the API's suffix; or, where the call was
 /// addressed to this very provider in a form of the provider's own (a deployment in the path), that form.
-pub(super) fn of_api(endpoint: &Endpoint, api: &ApiCall<'_>, rest: &str, addressed: bool, model: Option<&str>) -> String {
+pub(super) fn of_api(
+    endpoint: &Endpoint,
+    api: &ApiCall<'_>,
+    rest: &str,
+    addressed: bool,
+    model: Option<&str>,
+) -> String {
     if let (Some(asked), true) = (api.path_model, addressed) {
         return match model {
             Some(model) if model != asked => replace_segment(rest, asked, model),
@@ -24,8 +30,13 @@ pub(super) fn unread(endpoint: &Endpoint, rest: &str) -> String {
     if base.is_empty() || starts_with_segment(rest, base) {
         return rest.to_owned();
     }
-    let bare = if starts_with_segment(rest, "/v1") { &rest[3..] } else { rest };
+    let bare = if has_version(base) && starts_with_segment(rest, "/v1") { &rest[3..] } else { rest };
     [base, bare].concat()
+}
+
+/// Whether a base path holds the version already, which the plain prefix then repeats.
+fn has_version(base: &str) -> bool {
+    base.split('/').any(|word| word.starts_with('v') && word[1..].starts_with(|c: char| c.is_ascii_digit()))
 }
 
 fn starts_with_segment(path: &str, prefix: &str) -> bool {
@@ -73,6 +84,7 @@ mod tests {
         assert_eq!(unread(&endpoint("/openai/v1"), "/v1/files"), "/openai/v1/files");
         assert_eq!(unread(&endpoint("/api/v1"), "/credits"), "/api/v1/credits");
         assert_eq!(unread(&endpoint(""), "/v1beta/models"), "/v1beta/models");
+        assert_eq!(unread(&endpoint("/api"), "/v1/credits"), "/api/v1/credits");
         assert_eq!(unread(&endpoint("/v1"), "/v1beta/models"), "/v1/v1beta/models");
     }
 

@@ -3,11 +3,11 @@
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use arc_swap::ArcSwapOption;
 use parking_lot::Mutex;
 
+use super::stamp::FileStamp;
 use crate::config::types::{AuthScheme, Credentials, CredentialsWord, SecretSource};
 use crate::dialect::DialectId;
 
@@ -59,7 +59,10 @@ enum Source {
     Nothing,
     Client,
     Fixed,
-    File { path: PathBuf, seen: Mutex<Option<(SystemTime, u64)>> },
+    File {
+        path: PathBuf,
+        seen: Mutex<Option<FileStamp>>,
+    },
 }
 
 impl Credential {
@@ -111,15 +114,15 @@ impl Credential {
     /// leaves the last key in use.
     pub fn refresh(&self) -> bool {
         let Source::File { path, seen } = &self.source else { return false };
-        let Ok(meta) = std::fs::metadata(path) else { return false };
-        let mark = meta.modified().ok().map(|at| (at, meta.len()));
         let mut seen = seen.lock();
-        if mark.is_some() && *seen == mark {
+        // Taken before the file is read: what is written in between bears another one.
+        let now = FileStamp::settled(path);
+        if now.is_some() && *seen == now {
             return false;
         }
         match std::fs::read_to_string(path) {
             Ok(text) if !text.trim().is_empty() => {
-                *seen = mark;
+                *seen = now;
                 self.store(text.trim())
             }
             _ => false,
@@ -170,8 +173,7 @@ mod tests {
     fn a_rotated_file_is_read_again_and_a_vanished_one_keeps_the_key() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("key");
-        let from_file =
-            Credentials::Secret(SecretSource { file: Some(path.clone()), ..SecretSource::default() });
+        let from_file = Credentials::Secret(SecretSource { file: Some(path.clone()), ..SecretSource::default() });
         let credential = Credential::new(Some(&from_file), bearer, |_| None);
         assert_eq!(value(&credential), "Missing");
         std::fs::write(&path, "first\n").unwrap();

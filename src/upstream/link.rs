@@ -3,8 +3,8 @@
 
 use std::hash::{BuildHasher, RandomState};
 use std::net::{Ipv4Addr, SocketAddr as IpSocketAddr};
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use pingora_core::connectors::http::v2::Connector;
@@ -102,7 +102,11 @@ impl Upstreams {
         let mut links = Vec::with_capacity(table.providers().len());
         let mut errors = Vec::new();
         for provider in table.providers() {
-            let kept = previous.and_then(|p| p.links.iter().find(|link| link.serves(provider)));
+            // Nearly always it stands where it stood.
+            let kept = previous.and_then(|p| {
+                let same = p.links.get(provider.index).filter(|link| link.serves(provider));
+                same.or_else(|| p.links.iter().find(|link| link.serves(provider)))
+            });
             match kept {
                 Some(link) => {
                     link.credential.refresh();
@@ -122,8 +126,9 @@ impl Upstreams {
         self.links.get(provider.index)
     }
 
-    /// Reads changed key files and drops connections that were idle for too long.
+    /// Reads changed key and certificate files and drops connections that were idle for too long. Blocks.
     pub fn tend(&self) {
+        self.connectors.refresh();
         for link in &self.links {
             link.credential.refresh();
             for (_, origin) in &link.origins {
@@ -268,7 +273,8 @@ impl Origin {
 
     async fn make(self: &Arc<Self>, permit: Permit, fresh: bool) -> Result<(Conn, bool), ConnectError> {
         let host = || self.shown.to_string();
-        let refused = |error: Box<pingora_error::Error>| ConnectError::Refused { host: host(), reason: explain(&error) };
+        let refused =
+            |error: Box<pingora_error::Error>| ConnectError::Refused { host: host(), reason: explain(&error) };
         let connector = self.connector.get().await.map_err(|reason| ConnectError::Tls { host: host(), reason })?;
         if !self.h2 {
             let stream = connector.transport().new_stream(&self.peer).await.map_err(refused)?;
