@@ -22,7 +22,10 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("upstream", &["config::{types}", "routing", "error", "http1", "wire", "dialect::{DialectId}"]),
     ("gateway", &["config::{types}", "routing", "dialect", "upstream", "metering", "chat", "error", "http1"]),
     // A provider behind the seam of `gateway`; it must not know connections or metrics.
-    ("simulated", &["config::{types}", "dialect", "error", "gateway::{Answer, BodyBudget, BodyLength, Downstream, End}", "http1"]),
+    (
+        "simulated",
+        &["config::{types}", "dialect", "error", "gateway::{Answer, BodyBudget, BodyLength, Downstream, End}", "http1"],
+    ),
     // The composition root of the proxy.
     (
         "server",
