@@ -1,6 +1,8 @@
 //! From a file to a checked [`Config`], with everything that is wrong with it said at once.
 
+use std::collections::BTreeSet;
 use std::io::Read;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -8,6 +10,7 @@ use serde::Deserialize;
 
 use super::checks;
 use super::de::De;
+use super::mend;
 use super::problem::{Place, Problem, Problems, Severity};
 use super::shape;
 use super::tree::{self, Fault, Mark, Node, Value};
@@ -24,14 +27,33 @@ pub struct Surroundings<'e> {
     pub env: &'e dyn Fn(&str) -> Option<String>,
     /// Look for the files that the configuration names, and read certificates and keys.
     pub files: bool,
-    /// A missing environment variable is only warned of: for checks away from where the configuration will run.
+    /// Missing environment variables and files are only warned of: for checks away from where the configuration will
+    /// run.
     pub elsewhere: bool,
+    /// What the command line says over the file.
+    pub overrides: Overrides,
+}
+
+/// Settings of the command line that win over the file's.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Overrides {
+    /// Replaces `server.listen`.
+    pub listen: Option<SocketAddr>,
+    /// Replaces `server.admin`.
+    pub admin: Option<SocketAddr>,
+}
+
+impl Overrides {
+    fn apply(&self, config: &mut Config) {
+        config.server.listen = self.listen.unwrap_or(config.server.listen);
+        config.server.admin = self.admin.unwrap_or(config.server.admin);
+    }
 }
 
 impl Surroundings<'static> {
     /// This process.
     pub fn process() -> Self {
-        Self { env: &|name| std::env::var(name).ok(), files: true, elsewhere: false }
+        Self { env: &|name| std::env::var(name).ok(), files: true, elsewhere: false, overrides: Overrides::default() }
     }
 }
 
@@ -77,6 +99,11 @@ fn read(path: &Path) -> Result<Vec<u8>, String> {
     Ok(bytes)
 }
 
+/// What is said of a source that cannot be read at all.
+pub fn unreadable(source: &str, error: &std::io::Error) -> Checked {
+    refuse(source, format!("cannot be read: {error}"), None)
+}
+
 /// A finding about the whole file.
 fn refuse(source: &str, message: String, advice: Option<String>) -> Checked {
     let place = Place { file: source.into(), line: 0, column: 0 };
@@ -96,9 +123,9 @@ pub fn check(bytes: &[u8], source: &str, surroundings: &Surroundings<'_>) -> Che
     let file: Arc<str> = source.into();
     let parsed = tree::parse(text);
     let mut problems = Problems(parsed.faults.into_iter().map(|f| error(&file, f)).collect());
-    // An empty file is the default configuration; a file that could not be read to its end is nothing.
-    let nothing = Node { at: Mark { line: 1, column: 1 }, value: Value::Map(Vec::new()) };
-    let root = match parsed.root {
+    // An empty file is read as one without keys; a file that could not be read to its end is nothing.
+    let nothing = Node::new(Mark { line: 1, column: 1 }, Value::Map(Vec::new()));
+    let mut root = match parsed.root {
         Some(root) => root,
         None if problems.is_empty() => nothing,
         None => return Checked { config: None, problems },
@@ -106,10 +133,17 @@ pub fn check(bytes: &[u8], source: &str, surroundings: &Surroundings<'_>) -> Che
     let faults = walk::check(&root, shape::config());
     let sound = faults.is_empty();
     problems.0.extend(faults.into_iter().map(|f| error(&file, f)));
+    if !sound {
+        mend::mend(&mut root, shape::config());
+    }
     let mut config = None;
     match Config::deserialize(De(&root)) {
-        Ok(typed) => {
-            checks::check(&typed, &root, &file, surroundings, &mut problems.0);
+        Ok(mut typed) => {
+            surroundings.overrides.apply(&mut typed);
+            let said: BTreeSet<Place> = problems.0.iter().map(|p| p.place.clone()).collect();
+            let mut found = checks::check(&typed, &root, &file, surroundings);
+            found.retain(|p| !said.contains(&p.place));
+            problems.0.append(&mut found);
             config = Some(typed);
         }
         // What does not fit its type has been found above; this is for what only the types know.
@@ -121,6 +155,15 @@ pub fn check(bytes: &[u8], source: &str, surroundings: &Surroundings<'_>) -> Che
     }
     problems.settle();
     Checked { config: config.filter(|_| !problems.has_errors()), problems }
+}
+
+/// Checks a configuration that stands in no file; `source` names where it comes from.
+pub fn check_typed(mut config: Config, source: &str, surroundings: &Surroundings<'_>) -> Checked {
+    surroundings.overrides.apply(&mut config);
+    let root = Node::new(Mark { line: 0, column: 0 }, Value::Map(Vec::new()));
+    let mut problems = Problems(checks::check(&config, &root, &source.into(), surroundings));
+    problems.settle();
+    Checked { config: (!problems.has_errors()).then_some(config), problems }
 }
 
 fn not_utf8(bytes: &[u8], good: usize, source: &str) -> Checked {
