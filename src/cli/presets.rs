@@ -57,7 +57,7 @@ pub fn presets(args: &PresetsArgs) -> ExitCode {
 }
 
 fn table<'p>(presets: impl Iterator<Item = (&'p str, &'p Preset)>) -> String {
-    let mut rows = vec![["NAME", "SPEAKS", "BASE URL", "KEY"].map(str::to_owned)];
+    let mut rows = vec![["NAME", "SPEAKS", "KEY", "BASE URL"].map(str::to_owned)];
     let mut notes = vec![String::new()];
     for (name, preset) in presets {
         let (first, rest) = addresses(preset);
@@ -69,19 +69,17 @@ fn table<'p>(presets: impl Iterator<Item = (&'p str, &'p Preset)>) -> String {
                 variables.collect::<Vec<_>>().join(", ") + if keyless { " (optional)" } else { "" }
             }
         };
-        rows.push([name.to_owned(), first.0, first.1, key]);
+        rows.push([name.to_owned(), first.0, key, first.1]);
+        rows.extend(rest.into_iter().map(|(speaks, url)| [String::new(), speaks, String::new(), url]));
+        notes.resize(rows.len() - 1, String::new());
         notes.push(remarks(preset));
-        for (speaks, url) in rest {
-            rows.push([String::new(), speaks, url, String::new()]);
-            notes.push(String::new());
-        }
     }
     let width = |column: usize| rows.iter().map(|row| row[column].len()).max().unwrap_or_default();
     let widths = [width(0), width(1), width(2)];
     let mut out = String::new();
     for (row, note) in rows.iter().zip(notes) {
-        let [name, speaks, url, key] = row;
-        let line = format!("{name:0$}  {speaks:1$}  {url:2$}  {key}", widths[0], widths[1], widths[2]);
+        let [name, speaks, key, url] = row;
+        let line = format!("{name:0$}  {speaks:1$}  {key:2$}  {url}", widths[0], widths[1], widths[2]);
         out.push_str(line.trim_end());
         out.push('\n');
         for remark in note.lines() {

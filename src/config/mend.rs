@@ -10,7 +10,8 @@ use super::tree::{Entry, Mark, Node, Value};
 
 /// Mends a tree that was walked with the same shape.
 pub(super) fn mend(node: &mut Node<'_>, shape: &Shape) {
-    if node.useless.get() || (node.is_null() && shape.map.is_some()) {
+    let lacks = |map: &MapShape| !map.required.is_empty();
+    if node.useless.get() || (node.is_null() && shape.map.as_ref().is_some_and(lacks)) {
         *node = blank(node.at, shape);
         return;
     }

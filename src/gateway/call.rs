@@ -54,7 +54,8 @@ impl HeaderLookup for HeaderMap<'_> {
 /// Serves one call, whatever becomes of it. Leaves exactly one record, also when this future is dropped.
 pub async fn serve<D: Downstream>(gateway: &Gateway, head: &RequestHead, down: &mut D, accepted: Instant) {
     let live = gateway.live.load_full();
-    let (vendor, rest) = split_prefix(&live, head.path());
+    let (vendor, rest) = live.table.split_prefix(head.path());
+    let vendor = vendor.cloned();
     let api = dialect::recognise(&head.method, rest);
     let (dialect, operation) = match &api {
         Some(api) => (api.dialect, api.operation),
@@ -198,21 +199,8 @@ impl<'a> Call<'a> {
     }
 }
 
-/// The provider that the first segment of a path names, and the path without it.
-fn split_prefix<'a>(live: &Live, path: &'a str) -> (Option<Arc<Provider>>, &'a str) {
-    let bare = path.strip_prefix('/').unwrap_or(path);
-    let segment = bare.split('/').next().unwrap_or_default();
-    match live.table.provider_for_prefix(segment) {
-        Some(provider) => {
-            let rest = &bare[segment.len()..];
-            (Some(provider.clone()), if rest.is_empty() { "/" } else { rest })
-        }
-        None => (None, path),
-    }
-}
-
 /// In which dialect to speak to a client of whom the path tells nothing.
-fn guess_dialect(vendor: Option<&Provider>, headers: &Headers) -> DialectId {
+pub fn guess_dialect(vendor: Option<&Provider>, headers: &Headers) -> DialectId {
     if let Some(vendor) = vendor {
         let opaque = vendor.endpoint(DialectId::Opaque).map(|_| DialectId::Opaque);
         let first = || vendor.endpoints().map(|(dialect, _)| dialect).next();

@@ -23,6 +23,6 @@ mod tunnel;
 pub use answer::Answer;
 pub use auth::InboundKeys;
 pub use budget::{BodyBudget, Held};
-pub use call::serve;
+pub use call::{guess_dialect, serve};
 pub use downstream::{BodyLength, Downstream, End, ReadError};
 pub use live::{Gateway, Live, Settings};
