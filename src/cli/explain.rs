@@ -12,7 +12,7 @@ use http::Method;
 
 use super::print;
 use crate::config::{self, Config, Surroundings};
-use crate::dialect::{self, Operation};
+use crate::dialect;
 use crate::gateway;
 use crate::http1::Headers;
 use crate::routing::{CallFacts, HeaderLookup, RoutingTable, stable_hash};
@@ -127,10 +127,7 @@ pub fn explain(args: &ExplainArgs) -> ExitCode {
     let (vendor, rest) = table.split_prefix(path);
     let api = dialect::recognise(&args.method, rest);
     let headers = Headers::from_pairs(args.header.iter().map(|(n, v)| (n.as_bytes(), v.as_bytes())));
-    let (dialect, operation) = match &api {
-        Some(api) => (api.dialect, api.operation),
-        None => (gateway::guess_dialect(vendor.map(|v| &**v), &headers), Operation::Other),
-    };
+    let (dialect, operation) = gateway::dialect_and_operation(api.as_ref(), vendor.map(|v| &**v), &headers);
     let given = Given(&args.header);
     let app = app(args, &config, &given);
     let conversation = || stable_hash(args.conversation.as_bytes());

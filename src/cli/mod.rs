@@ -2,6 +2,7 @@
 
 mod check;
 mod explain;
+mod metrics;
 mod presets;
 mod run;
 mod schema;
@@ -15,7 +16,8 @@ use clap::{Parser, Subcommand};
 /// An LLM gateway that runs beside every pod.
 #[derive(Debug, Parser)]
 #[command(version)]
-#[command(long_about = "Faregate is an LLM gateway: it takes calls in the OpenAI and Anthropic dialects, routes them to \
+#[command(
+    long_about = "Faregate is an LLM gateway: it takes calls in the OpenAI and Anthropic dialects, routes them to \
 providers, falls back when one fails, and tells what each call used.
 
 Start without any configuration:
@@ -25,7 +27,8 @@ Start without any configuration:
     -d '{\"model\": \"simulated\", \"stream\": true, \"messages\": [{\"role\": \"user\", \"content\": \"Hello\"}]}'
 
 Then write a faregate.yaml (`faregate schema` gives your editor its keys), and see what it does with `faregate check` \
-and `faregate explain` before it runs.")]
+and `faregate explain` before it runs."
+)]
 #[command(after_help = "Exit status: 0 all is well, 1 something was found or failed, 2 a wrong command line.")]
 pub struct Cli {
     #[command(subcommand)]
@@ -39,6 +42,9 @@ enum Command {
     Explain(explain::ExplainArgs),
     Schema(schema::SchemaArgs),
     Presets(presets::PresetsArgs),
+    /// Print the reference of all metrics.
+    #[command(hide = true)]
+    Metrics,
 }
 
 impl Cli {
@@ -50,6 +56,7 @@ impl Cli {
             Command::Explain(args) => explain::explain(&args),
             Command::Schema(args) => schema::schema(&args),
             Command::Presets(args) => presets::presets(&args),
+            Command::Metrics => metrics::run(),
         }
     }
 }

@@ -65,9 +65,7 @@ fn table<'p>(presets: impl Iterator<Item = (&'p str, &'p Preset)>) -> String {
         let key = match (preset.env.is_empty(), preset.keyless) {
             (true, true) => "none".to_owned(),
             (true, false) => "yours".to_owned(),
-            (false, keyless) => {
-                variables.collect::<Vec<_>>().join(", ") + if keyless { " (optional)" } else { "" }
-            }
+            (false, keyless) => variables.collect::<Vec<_>>().join(", ") + if keyless { " (optional)" } else { "" },
         };
         rows.push([name.to_owned(), first.0, key, first.1]);
         rows.extend(rest.into_iter().map(|(speaks, url)| [String::new(), speaks, String::new(), url]));

@@ -29,7 +29,8 @@ impl<'s> Book<'s> {
         writeln!(self.out, "### {}{title}{}\n", tick(path), tick(path))?;
         writeln!(self.out, "{}\n", describe(schema))?;
         writeln!(self.out, "| key | value | default | |\n|---|---|---|---|")?;
-        let required: Vec<&str> = schema["required"].as_array().into_iter().flatten().filter_map(Json::as_str).collect();
+        let required: Vec<&str> =
+            schema["required"].as_array().into_iter().flatten().filter_map(Json::as_str).collect();
         let mut inner = Vec::new();
         for (key, field) in schema["properties"].as_object().into_iter().flatten() {
             let child = join(path, key);
@@ -62,13 +63,7 @@ impl<'s> Book<'s> {
         (words.join(" or "), mapping)
     }
 
-    fn collect(
-        &self,
-        schema: &'s Json,
-        path: &str,
-        words: &mut Vec<String>,
-        mapping: &mut Option<(String, &'s Json)>,
-    ) {
+    fn collect(&self, schema: &'s Json, path: &str, words: &mut Vec<String>, mapping: &mut Option<(String, &'s Json)>) {
         if let Some(name) = schema["$ref"].as_str().and_then(|r| r.strip_prefix("#/$defs/")) {
             return self.collect(&self.defs[name], path, words, mapping);
         }

@@ -57,16 +57,15 @@ pub async fn serve<D: Downstream>(gateway: &Gateway, head: &RequestHead, down: &
     let (vendor, rest) = live.table.split_prefix(head.path());
     let vendor = vendor.cloned();
     let api = dialect::recognise(&head.method, rest);
-    let (dialect, operation) = match &api {
-        Some(api) => (api.dialect, api.operation),
-        None => (guess_dialect(vendor.as_deref(), &head.headers), Operation::Other),
-    };
+    let (dialect, operation) = dialect_and_operation(api.as_ref(), vendor.as_deref(), &head.headers);
+    let trace = head.headers.get("traceparent").and_then(TraceParent::parse);
     let opened = Opened {
         request_id: RequestId::from_client(head.headers.get("x-request-id")),
         dialect,
         operation,
         accepted,
-        trace: head.headers.get("traceparent").and_then(TraceParent::parse),
+        trace,
+        trace_state: trace.and_then(|_| trace_state(&head.headers)),
     };
     let seed = crate::routing::stable_hash(opened.request_id.as_str().as_bytes());
     let mut exchange = gateway.meter.open(opened);
@@ -109,7 +108,8 @@ impl<'a> Call<'a> {
             return Ok(());
         }
         let header = self.head.headers.get(&self.gateway.settings.app_header);
-        if let Some(app) = header.and_then(|value| std::str::from_utf8(value).ok()) {
+        let named = header.and_then(|value| std::str::from_utf8(value).ok()).map(str::trim);
+        if let Some(app) = named.filter(|app| !app.is_empty()) {
             exchange.set_app(app);
         }
         Ok(())
@@ -199,8 +199,39 @@ impl<'a> Call<'a> {
     }
 }
 
+/// The client's `tracestate`, which may come in several lines.
+fn trace_state(headers: &Headers) -> Option<Box<str>> {
+    let lines: Vec<&str> = headers.get_all("tracestate").filter_map(|line| std::str::from_utf8(line).ok()).collect();
+    (!lines.is_empty()).then(|| lines.join(",").into())
+}
+
+/// In which dialect the client speaks, and what it asks for. `vendor` is the provider that the path names.
+pub fn dialect_and_operation(
+    api: Option<&ApiCall<'_>>,
+    vendor: Option<&Provider>,
+    headers: &Headers,
+) -> (DialectId, Operation) {
+    match api {
+        Some(api) => (shared_dialect(api, vendor, headers), api.operation),
+        None => (guess_dialect(vendor, headers), Operation::Other),
+    }
+}
+
+/// The dialect of a recognised call. Lists of models, files and the like stand under the same paths in several: there
+/// the provider that the path names decides, else the client's headers.
+fn shared_dialect(api: &ApiCall<'_>, vendor: Option<&Provider>, headers: &Headers) -> DialectId {
+    if !matches!(api.operation, Operation::Models | Operation::Other) {
+        return api.dialect;
+    }
+    match vendor {
+        Some(vendor) if vendor.main_dialect() == DialectId::Anthropic => DialectId::Anthropic,
+        None if headers.get("anthropic-version").is_some() => DialectId::Anthropic,
+        _ => api.dialect,
+    }
+}
+
 /// In which dialect to speak to a client of whom the path tells nothing.
-pub fn guess_dialect(vendor: Option<&Provider>, headers: &Headers) -> DialectId {
+fn guess_dialect(vendor: Option<&Provider>, headers: &Headers) -> DialectId {
     if let Some(vendor) = vendor {
         let opaque = vendor.endpoint(DialectId::Opaque).map(|_| DialectId::Opaque);
         let first = || vendor.endpoints().map(|(dialect, _)| dialect).next();

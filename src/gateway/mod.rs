@@ -19,10 +19,11 @@ mod paths;
 mod relay;
 mod rescue;
 mod tunnel;
+mod waits;
 
 pub use answer::Answer;
 pub use auth::InboundKeys;
 pub use budget::{BodyBudget, Held};
-pub use call::{guess_dialect, serve};
+pub use call::{dialect_and_operation, serve};
 pub use downstream::{BodyLength, Downstream, End, ReadError};
 pub use live::{Gateway, Live, Settings};

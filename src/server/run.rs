@@ -24,11 +24,12 @@ use super::reload::{self, LastReload, Reloader, Source};
 use super::simulate::{Simulated, SimulatedHost};
 use super::stop::Stop;
 use super::watch::FileWatch;
-use crate::config::Config;
 use crate::config::types::{LogFormat, ServerTls};
+use crate::config::{Config, Overrides};
 use crate::gateway::{self, BodyBudget, Downstream, Gateway, InboundKeys, Settings};
 use crate::http1::RequestHead;
-use crate::metering::{Meter, MeterError, MeterOptions};
+use crate::metering::{Meter, MeterError, MeterOptions, TraceOptions};
+use crate::telemetry::otlp::Destination;
 use crate::telemetry::{Telemetry, logs};
 
 /// How often keys are looked at for a change, and idle connections for their age.
@@ -39,6 +40,8 @@ const TEND: Duration = Duration::from_secs(2);
 pub struct RunOptions {
     /// The configuration file, or a directory that holds `faregate.yaml`.
     pub config: Option<PathBuf>,
+    /// Addresses of the command line, over the configuration's.
+    pub overrides: Overrides,
     /// Print the addresses as a JSON line on standard output once calls can come.
     pub print_addresses: bool,
 }
@@ -85,12 +88,12 @@ impl Handler for Api {
 /// Why it cannot start.
 pub fn run(options: &RunOptions) -> Result<(), RunError> {
     let source = Source::new(options.config.as_deref());
-    let (config, notes) = source.read().map_err(RunError::Config)?;
+    let (config, notes) = source.read(options.overrides).map_err(RunError::Config)?;
     start_logs(&config)?;
     notes.iter().for_each(|note| tracing::warn!("{note}"));
 
     let telemetry = Telemetry::new().map_err(|error| RunError::Observe(error.to_string()))?;
-    let meter = Meter::new(telemetry.clone(), meter_options(&config))?;
+    let meter = Meter::new(telemetry.clone(), meter_options(&config)?)?;
     let simulated = Arc::new(SimulatedHost::default());
     let live = reload::compile(&config, None, &simulated, &meter).map_err(RunError::Config)?;
     let keys = InboundKeys::new(config.server.keys.clone(), reload::env).map_err(RunError::Config)?;
@@ -105,6 +108,7 @@ pub fn run(options: &RunOptions) -> Result<(), RunError> {
     let last = Mutex::new(LastReload { at: SystemTime::now(), errors: Vec::new() });
     let reloader = Arc::new(Reloader {
         source: source.clone(),
+        overrides: options.overrides,
         gateway: gateway.clone(),
         telemetry,
         simulated: simulated.clone(),
@@ -167,16 +171,28 @@ fn start_logs(config: &Config) -> Result<(), RunError> {
     logs::init(format, config.observe.log.level.as_deref()).map_err(|error| RunError::Observe(error.to_string()))
 }
 
-fn meter_options(config: &Config) -> MeterOptions {
+fn meter_options(config: &Config) -> Result<MeterOptions, RunError> {
     let observe = &config.observe;
+    let traces = observe.traces.as_ref().map(|traces| {
+        let mut headers = Vec::with_capacity(traces.headers.len());
+        for (name, source) in &traces.headers {
+            let value = source
+                .read(&reload::env)
+                .ok_or_else(|| RunError::Observe(format!("traces: the header `{name}` cannot be read or is empty")))?;
+            headers.push((name.clone(), value));
+        }
+        let destination = Destination { endpoint: traces.endpoint.clone(), headers };
+        Ok::<_, RunError>(TraceOptions { destination, sample: traces.sample })
+    });
     let app = observe.app.clone().or_else(|| reload::env("FAREGATE_APP").filter(|app| !app.is_empty()));
-    MeterOptions {
+    Ok(MeterOptions {
         default_app: app.unwrap_or_else(|| "unknown".into()),
         max_apps: observe.max_apps,
         records: observe.usage_records.as_ref().map(|records| records.path.clone()),
         log_calls: observe.log.calls,
+        traces: traces.transpose()?,
         ..MeterOptions::default()
-    }
+    })
 }
 
 fn settings(config: &Config) -> Settings {

@@ -64,15 +64,19 @@ pub(super) fn roots(report: &mut Report<'_, '_>, path: &[Step<'_>], file: &Path)
     let Some(certificates) = certificates(report, path, &text) else { return };
     let mut roots = rustls::RootCertStore::empty();
     if certificates.into_iter().any(|c| roots.add(c).is_err()) {
-        report.error(path, "a certificate in this file cannot be read", "write the CA's certificate out again in PEM form");
+        report.error(
+            path,
+            "a certificate in this file cannot be read",
+            "write the CA's certificate out again in PEM form",
+        );
     }
 }
 
 /// A certificate chain and its key, at the keys `certificate` and `key` of `path`.
 pub(super) fn certificate_and_key(report: &mut Report<'_, '_>, path: &[Step<'_>], certificate: &Path, key: &Path) {
     let (at_certificate, at_key) = (at![path; "certificate"], at![path; "key"]);
-    let chain = read(report, &at_certificate, certificate)
-        .and_then(|text| certificates(report, &at_certificate, &text));
+    let chain =
+        read(report, &at_certificate, certificate).and_then(|text| certificates(report, &at_certificate, &text));
     let secret = read(report, &at_key, key).and_then(|text| private_key(report, &at_key, &text));
     let (Some(chain), Some(secret)) = (chain, secret) else { return };
     let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -94,7 +98,9 @@ fn certificates(report: &mut Report<'_, '_>, path: &[Step<'_>], text: &str) -> O
             report.error(path, "the file holds a key, no certificate", "are `certificate` and `key` swapped?");
         }
         Ok(_) => report.error(path, "no certificate in this file", "it must hold `-----BEGIN CERTIFICATE-----`"),
-        Err(_) => report.error(path, "the certificates in this file cannot be read", "the PEM text is broken or cut off"),
+        Err(_) => {
+            report.error(path, "the certificates in this file cannot be read", "the PEM text is broken or cut off")
+        }
     }
     None
 }

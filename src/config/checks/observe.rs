@@ -43,7 +43,8 @@ fn filter(report: &mut Report<'_, '_>, level: &str) {
     let lone = level.bytes().all(|b| b.is_ascii_alphanumeric());
     if lone && !LEVELS.iter().any(|l| l.eq_ignore_ascii_case(level)) {
         let near = advice::nearest(level, LEVELS);
-        let advice = near.map_or_else(|| format!("it can be {}", advice::list(LEVELS)), |l| format!("did you mean `{l}`?"));
+        let advice =
+            near.map_or_else(|| format!("it can be {}", advice::list(LEVELS)), |l| format!("did you mean `{l}`?"));
         report.error(&path, format!("there is no level `{level}`"), advice);
     } else if tracing_subscriber::EnvFilter::builder().parse(level).is_err() {
         report.error(&path, "this is no filter", "such as `info` or `info,faregate::upstream=debug`");

@@ -31,7 +31,8 @@ pub(super) fn check(config: &Config, report: &mut Report<'_, '_>) {
         left -= compared;
         if let Some(first) = first {
             let (name, line) = (&config.routes[first].name, report.line(&at!["routes", first]));
-            let message = format!("no call gets here: route `{name}` in line {line} takes all that `{}` matches", route.name);
+            let message =
+                format!("no call gets here: route `{name}` in line {line} takes all that `{}` matches", route.name);
             report.warn(&at!["routes", r], message, "move it before that route, or narrow that route's `match`");
             continue;
         }

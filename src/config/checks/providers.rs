@@ -4,16 +4,38 @@ use std::net::IpAddr;
 
 use super::super::presets::{Preset, Presets};
 use super::super::resolve;
-use super::super::types::{
-    AuthScheme, ClientTls, Config, Credentials, DialectName, HttpVersion, Provider, Simulate,
-};
+use super::super::types::{AuthScheme, ClientTls, Config, Credentials, DialectName, HttpVersion, Provider, Simulate};
 use super::{Report, Step, at, credentials, files, headers, urls, words};
 
 /// First segments of API paths: a provider of such a name would catch calls that are meant for nobody in particular.
 const PATHS: &[&str] = &[
-    "api", "assistants", "audio", "batches", "chat", "completions", "containers", "conversations", "deployments",
-    "embeddings", "engines", "evals", "files", "fine_tuning", "images", "messages", "models", "moderations",
-    "organization", "realtime", "rerank", "responses", "skills", "threads", "uploads", "vector_stores", "videos",
+    "api",
+    "assistants",
+    "audio",
+    "batches",
+    "chat",
+    "completions",
+    "containers",
+    "conversations",
+    "deployments",
+    "embeddings",
+    "engines",
+    "evals",
+    "files",
+    "fine_tuning",
+    "images",
+    "messages",
+    "models",
+    "moderations",
+    "organization",
+    "realtime",
+    "rerank",
+    "responses",
+    "skills",
+    "threads",
+    "uploads",
+    "vector_stores",
+    "videos",
 ];
 
 pub(super) fn check(config: &Config, report: &mut Report<'_, '_>) {
@@ -39,7 +61,8 @@ fn called(report: &mut Report<'_, '_>, config: &Config, path: &[Step<'_>], name:
         let advice = "names are parts of paths (`/NAME/v1/...`): use letters, digits, `-`, `_` and `.`";
         return report.error(path, "this is no name for a provider", advice);
     }
-    let version = name.strip_prefix('v').is_some_and(|v| v.starts_with(|c: char| c.is_ascii_digit()) && name.len() <= 10);
+    let version =
+        name.strip_prefix('v').is_some_and(|v| v.starts_with(|c: char| c.is_ascii_digit()) && name.len() <= 10);
     if version || PATHS.contains(&name) {
         let message = format!("`{name}` is a part of API paths: calls to `/{name}/...` would all go to this provider");
         return report.error(path, message, "give the provider another name");
@@ -176,7 +199,11 @@ fn tls(report: &mut Report<'_, '_>, path: &[Step<'_>], tls: &ClientTls, encrypte
     if let Some(name) = &tls.server_name
         && rustls::pki_types::ServerName::try_from(name.as_str()).is_err()
     {
-        report.error(&at![path; "server_name"], "this is neither a host name nor an address", "such as api.example.com");
+        report.error(
+            &at![path; "server_name"],
+            "this is neither a host name nor an address",
+            "such as api.example.com",
+        );
     }
 }
 

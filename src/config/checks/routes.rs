@@ -26,7 +26,8 @@ pub(super) fn check(config: &Config, report: &mut Report<'_, '_>) {
 
 fn conditions(config: &Config, report: &mut Report<'_, '_>, path: &[Step<'_>], matches: &Match) {
     headers::of_route(report, &at![path; "headers"], &matches.headers);
-    let lists = [("model", matches.model.0.is_empty()), ("api", matches.api.is_empty()), ("app", matches.app.0.is_empty())];
+    let lists =
+        [("model", matches.model.0.is_empty()), ("api", matches.api.is_empty()), ("app", matches.app.0.is_empty())];
     for (key, empty) in lists {
         if empty && report.has(&at![path; key]) {
             report.warn(&at![path; key], "an empty list is no condition: every call passes", "fill it, or take it out");
@@ -60,7 +61,11 @@ fn limits(config: &Config, report: &mut Report<'_, '_>, path: &[Step<'_>], route
     let most = config.server.limits.body;
     match route.max_body {
         Some(Size(0)) => {
-            report.error(&at![path; "max_body"], "no call with a body could pass", "leave it out for the server's limit");
+            report.error(
+                &at![path; "max_body"],
+                "no call with a body could pass",
+                "leave it out for the server's limit",
+            );
         }
         Some(size) if size > most => {
             let message = format!("has no effect: `server.limits.body` ({} bytes) comes first", most.0);

@@ -118,7 +118,8 @@ fn dialects(config: &Config, report: &mut Report<'_, '_>, path: &[Step<'_>], rou
             continue;
         }
         for (t, name, _) in silent {
-            let message = format!("is passed over for calls of the `{word}` API, which provider `{name}` does not take");
+            let message =
+                format!("is passed over for calls of the `{word}` API, which provider `{name}` does not take");
             report.warn(&at![path; "targets", *t], message, "give the provider an `endpoints` entry for that dialect");
         }
     }

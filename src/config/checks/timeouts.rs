@@ -42,15 +42,21 @@ fn layer(report: &mut Report<'_, '_>, path: &[Step<'_>], own: &Timeouts, under: 
     let total = all().find_map(|t| t.total).unwrap_or(Timeouts::TOTAL);
     let first_byte = all().find_map(|t| t.first_byte).unwrap_or(Timeouts::FIRST_BYTE);
     let connect = all().find_map(|t| t.connect).unwrap_or(Timeouts::CONNECT);
-    if total == zero || first_byte == zero || connect == zero || (own.total, own.first_byte, own.connect) == (None, None, None) {
+    if total == zero
+        || first_byte == zero
+        || connect == zero
+        || (own.total, own.first_byte, own.connect) == (None, None, None)
+    {
         return;
     }
     let key = if own.total.is_some() { "total" } else { "first_byte" };
     if total <= first_byte && (own.total.is_some() || own.first_byte.is_some()) {
         report.warn(
             &at![path; key],
-            format!("`total` ({total}) ends the call before `first_byte` ({first_byte}) can: a target that stalls leaves \
-                     no time for another"),
+            format!(
+                "`total` ({total}) ends the call before `first_byte` ({first_byte}) can: a target that stalls leaves \
+                     no time for another"
+            ),
             "set `first_byte` well below `total`",
         );
     } else if total <= connect && (own.total.is_some() || own.connect.is_some()) {
