@@ -140,9 +140,8 @@ pub fn check(bytes: &[u8], source: &str, surroundings: &Surroundings<'_>) -> Che
     match Config::deserialize(De(&root)) {
         Ok(mut typed) => {
             surroundings.overrides.apply(&mut typed);
-            let said: BTreeSet<Place> = problems.0.iter().map(|p| p.place.clone()).collect();
             let mut found = checks::check(&typed, &root, &file, surroundings);
-            found.retain(|p| !said.contains(&p.place));
+            forget_consequences(&mut found, &problems);
             problems.0.append(&mut found);
             config = Some(typed);
         }
@@ -155,6 +154,19 @@ pub fn check(bytes: &[u8], source: &str, surroundings: &Surroundings<'_>) -> Che
     }
     problems.settle();
     Checked { config: config.filter(|_| !problems.has_errors()), problems }
+}
+
+/// Drops findings that may only follow from what was found wrong in the text itself: those at the same place, and
+/// those about a mapping that lacks something because it was wrong.
+fn forget_consequences(found: &mut Vec<Problem>, before: &Problems) {
+    let places: BTreeSet<&Place> = before.0.iter().map(|p| &p.place).collect();
+    let above = |key: &str| key.char_indices().filter(|(_, c)| matches!(c, '.' | '[')).map(|(at, _)| at).collect();
+    let mut mappings: BTreeSet<&str> = BTreeSet::new();
+    for problem in &before.0 {
+        let ends: Vec<usize> = above(&problem.key);
+        mappings.extend(ends.iter().filter_map(|end| problem.key.get(..*end)));
+    }
+    found.retain(|p| !places.contains(&p.place) && !mappings.contains(&*p.key));
 }
 
 /// Checks a configuration that stands in no file; `source` names where it comes from.
@@ -196,7 +208,8 @@ mod tests {
     fn a_file_with_many_faults_shows_them_all_in_order() {
         let text = "server:\n  listn: 1\n  workers: many\nproviders:\n  openai:\n  local: {base_url: \"localhost:80\"}\n\
                     routes:\n  - name: a\n    match: {model: gpt-4*, api: [chat]}\n    targets:\n      - {provider: openai}\n      - provider: opnai\n";
-        let problems = parse(text, "f.yaml").expect_err("faults");
+        let surroundings = Surroundings { env: &|_| Some("key".into()), ..Surroundings::process() };
+        let problems = check(text.as_bytes(), "f.yaml", &surroundings).into_result().expect_err("faults");
         let lines: Vec<String> = problems.0.iter().map(ToString::to_string).collect();
         assert_eq!(
             lines,
@@ -205,6 +218,7 @@ mod tests {
                 "f.yaml:3:12: server.workers: wants a whole number from 0 up, found `many`",
                 "f.yaml:6:21: providers.local.base_url: wants a URL such as https://api.example.com/v1; the scheme is \
                  missing: http:// or https://",
+                "f.yaml:12:19: routes[0].targets[1].provider: no provider is called `opnai`; did you mean `openai`?",
             ]
         );
     }

@@ -139,7 +139,9 @@ impl<'n> Walk<'n> {
 
     fn format(&mut self, node: &Node<'_>, at: Mark, text: &str, format: &Format) {
         let Err(particular) = (format.check)(text) else { return };
-        node.useless.set(true);
+        if format.typed {
+            node.useless.set(true);
+        }
         let mut message = format!("wants {}", format.what);
         if !format.discreet {
             message.push_str(&format!(", found `{}`", shorten(text)));
