@@ -58,8 +58,8 @@ pub struct Server {
     pub grace: Span,
     /// What it means when a client closes its sending side while it waits for the answer.
     pub half_close: HalfClose,
-    /// Unix socket over which a new process takes over the listeners (`faregate run --upgrade`, then SIGQUIT to
-    /// the old one).
+    /// Unix socket over which a new process takes over the listeners: `faregate run --upgrade`, or SIGUSR2 to the
+    /// running process. No call is dropped.
     #[schemars(with = "Option<FilePath>")]
     pub upgrade_socket: Option<PathBuf>,
 }
@@ -160,7 +160,7 @@ pub struct Limits {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ClientTimeouts {
-    /// From a request's first byte to the end of its headers.
+    /// From a request's first byte to the end of its headers. A TLS handshake may take as long.
     pub head: Span,
     /// Between two reads of a request body.
     pub body: Span,
