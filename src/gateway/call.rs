@@ -57,12 +57,10 @@ impl HeaderLookup for HeaderMap<'_> {
 /// Serves one call, whatever becomes of it. Leaves exactly one record, also when this future is dropped.
 pub async fn serve<D: Downstream>(gateway: &Gateway, head: &RequestHead, down: &mut D, accepted: Instant) {
     let live = gateway.live.load_full();
-    let (vendor, rest) = split_prefix(&live, head.path());
+    let (vendor, rest) = live.table.split_prefix(head.path());
+    let vendor = vendor.cloned();
     let api = dialect::recognise(&head.method, rest);
-    let (dialect, operation) = match &api {
-        Some(api) => (shared_dialect(api, vendor.as_deref(), &head.headers), api.operation),
-        None => (guess_dialect(vendor.as_deref(), &head.headers), Operation::Other),
-    };
+    let (dialect, operation) = dialect_and_operation(api.as_ref(), vendor.as_deref(), &head.headers);
     let trace = head.headers.get("traceparent").and_then(TraceParent::parse);
     let opened = Opened {
         request_id: RequestId::from_client(head.headers.get("x-request-id")),
@@ -89,6 +87,9 @@ impl<'a> Call<'a> {
             return Err(error.with_retry_after(Duration::from_secs(1)));
         };
         self.identify(exchange)?;
+        if self.vendor.is_none() && is_admin_page(self.rest) {
+            return Err(ClientError::new(Kind::NotFound, "no such page here: it stands on the admin port"));
+        }
         if self.reads_body() {
             self.serve_read(down, exchange).await
         } else {
@@ -213,16 +214,15 @@ fn trace_state(headers: &Headers) -> Option<Box<str>> {
     (!lines.is_empty()).then(|| lines.join(",").into())
 }
 
-/// The provider that the first segment of a path names, and the path without it.
-fn split_prefix<'a>(live: &Live, path: &'a str) -> (Option<Arc<Provider>>, &'a str) {
-    let bare = path.strip_prefix('/').unwrap_or(path);
-    let segment = bare.split('/').next().unwrap_or_default();
-    match live.table.provider_for_prefix(segment) {
-        Some(provider) => {
-            let rest = &bare[segment.len()..];
-            (Some(provider.clone()), if rest.is_empty() { "/" } else { rest })
-        }
-        None => (None, path),
+/// In which dialect the client speaks, and what it asks for. `vendor` is the provider that the path names.
+pub fn dialect_and_operation(
+    api: Option<&ApiCall<'_>>,
+    vendor: Option<&Provider>,
+    headers: &Headers,
+) -> (DialectId, Operation) {
+    match api {
+        Some(api) => (shared_dialect(api, vendor, headers), api.operation),
+        None => (guess_dialect(vendor, headers), Operation::Other),
     }
 }
 
@@ -239,6 +239,11 @@ fn shared_dialect(api: &ApiCall<'_>, vendor: Option<&Provider>, headers: &Header
     }
 }
 
+/// Pages of the admin port. No provider is asked for them either, which might show its own.
+fn is_admin_page(path: &str) -> bool {
+    matches!(path, "/healthz" | "/readyz" | "/metrics") || path == "/admin" || path.starts_with("/admin/")
+}
+
 /// In which dialect to speak to a client of whom the path tells nothing.
 fn guess_dialect(vendor: Option<&Provider>, headers: &Headers) -> DialectId {
     if let Some(vendor) = vendor {
@@ -246,8 +251,5 @@ fn guess_dialect(vendor: Option<&Provider>, headers: &Headers) -> DialectId {
         let first = || vendor.endpoints().map(|(dialect, _)| dialect).next();
         return opaque.or_else(first).unwrap_or(DialectId::Opaque);
     }
-    match headers.get("anthropic-version") {
-        Some(_) => DialectId::Anthropic,
-        None => DialectId::OpenAi,
-    }
+    dialect::spoken_by(|name| headers.get(name).is_some())
 }
