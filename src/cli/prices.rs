@@ -1,7 +1,6 @@
 //! `faregate prices`: the price book for people.
 
 use std::collections::BTreeMap;
-use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::SystemTime;
@@ -9,6 +8,7 @@ use std::time::SystemTime;
 use clap::{Args, Subcommand};
 use serde_json::{Map, Value, json};
 
+use super::print;
 use crate::chat::{Money, ServiceTier, Usage};
 use crate::config::{Problems, Severity, check_prices_file};
 use crate::pricing::{At, Card, Class, Line, PriceBook, normal_forms, published};
@@ -101,11 +101,6 @@ pub fn prices(args: &PricesArgs) -> ExitCode {
     }
 }
 
-/// A reader that went away (`| head`) is no error.
-fn say(text: &str) {
-    let _gone = std::io::stdout().write_all(text.as_bytes());
-}
-
 fn list(args: &ListArgs, now: At) -> ExitCode {
     let text = args.text.as_deref().unwrap_or_default().to_lowercase();
     let wanted =
@@ -159,7 +154,7 @@ fn compare(args: &CompareArgs, now: At) -> ExitCode {
 fn show(cards: &[(String, Card)], json: bool, now: At) {
     if json {
         let all: Vec<Value> = cards.iter().map(|(provider, card)| whole(provider, card)).collect();
-        say(&format!("{:#}\n", Value::from(all)));
+        print(&format!("{:#}\n", Value::from(all)));
         return;
     }
     let mut rows = vec![["PROVIDER", "MODEL", "INPUT", "CACHE READ", "OUTPUT", "SINCE", ""].map(str::to_owned)];
@@ -180,7 +175,7 @@ fn show(cards: &[(String, Card)], json: bool, now: At) {
             more(card, line),
         ]);
     }
-    say(&columns(&rows));
+    print(&columns(&rows));
 }
 
 /// What the columns do not show.
@@ -265,7 +260,7 @@ fn age(args: &AgeArgs, now: At) -> ExitCode {
                 json!({ "provider": provider, "cards": cards, "taken": taken, "age_days": days, "sources": sources })
             })
             .collect();
-        say(&format!("{:#}\n", Value::from(all)));
+        print(&format!("{:#}\n", Value::from(all)));
         return ExitCode::SUCCESS;
     }
     let mut text = format!("{:<26}  {:>6}  {:<10}  {:>8}  SOURCE\n", "PROVIDER", "CARDS", "TAKEN", "AGE");
@@ -274,7 +269,7 @@ fn age(args: &AgeArgs, now: At) -> ExitCode {
         let source = sources.first().copied().unwrap_or_default();
         text.push_str(&format!("{provider:<26}  {cards:>6}  {:<10}  {age:>8}  {source}\n", taken.unwrap_or_default()));
     }
-    say(&text);
+    print(&text);
     ExitCode::SUCCESS
 }
 
@@ -286,12 +281,12 @@ fn check(args: &CheckArgs) -> ExitCode {
     let errors = all.0.iter().filter(|problem| problem.severity == Severity::Error).count();
     if args.json {
         let report = json!({ "problems": all, "errors": errors, "warnings": all.0.len() - errors });
-        say(&format!("{report:#}\n"));
+        print(&format!("{report:#}\n"));
     } else {
         let findings = if all.0.is_empty() { String::new() } else { format!("{all}\n") };
         let count = |n: usize, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
         let found = if errors == 0 { "no problems".into() } else { count(errors, "error") };
-        say(&format!("{findings}{}: {found}\n", count(args.files.len(), "file")));
+        print(&format!("{findings}{}: {found}\n", count(args.files.len(), "file")));
     }
     if errors > 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }
