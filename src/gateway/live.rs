@@ -8,6 +8,7 @@ use arc_swap::ArcSwap;
 use super::auth::InboundKeys;
 use super::budget::BodyBudget;
 use crate::metering::{Meter, TargetMeter};
+use crate::routing::prices::Sellers;
 use crate::routing::{RoutingTable, Target};
 use crate::upstream::Upstreams;
 
@@ -22,12 +23,15 @@ pub struct Live {
 }
 
 impl Live {
-    /// Joins a table with its links and resolves its metric handles.
-    pub fn new(table: RoutingTable, upstreams: Upstreams, meter: &Meter) -> Self {
+    /// Joins a table with its links, its prices and its metric handles.
+    pub fn new(table: RoutingTable, upstreams: Upstreams, meter: &Meter, sellers: &Sellers) -> Self {
         let meters = table
             .targets()
             .iter()
-            .map(|t| meter.target(&t.route, &t.provider.name, t.model.as_deref().unwrap_or_default()))
+            .map(|t| {
+                let (name, model) = (&*t.provider.name, t.model.as_deref().unwrap_or_default());
+                meter.priced_target(&t.route, name, model, sellers.get(name))
+            })
             .collect();
         Self { table, upstreams, meters }
     }

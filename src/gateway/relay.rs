@@ -162,6 +162,7 @@ impl Verdict<'_> {
 fn finish(ready: &Ready, exchange: &mut Exchange, outcome: Outcome, status: u16) {
     if let Some(tap) = &ready.tap {
         exchange.set_usage(tap.usage());
+        exchange.set_charge(tap.stated_cost(), tap.service_tier(), tap.served_by());
         if let Some(model) = tap.served_model() {
             exchange.set_served_model(model);
         }

@@ -5,13 +5,14 @@ use std::time::{Duration, Instant};
 
 use smallvec::SmallVec;
 
+use super::cost::Charge;
 use super::meter::Meter;
 use super::outcome::Outcome;
 use super::random;
 use super::request_id::RequestId;
 use super::target::TargetMeter;
 use super::trace::{CallTrace, TraceParent};
-use crate::chat::UsageReport;
+use crate::chat::{ServiceTier, StatedCost, UsageReport};
 use crate::dialect::{DialectId, Operation};
 use crate::telemetry::names::{self, NameId};
 
@@ -61,6 +62,7 @@ pub(super) struct Call {
     pub(super) first_content: Option<Instant>,
     pub(super) last_content: Option<Instant>,
     pub(super) usage: UsageReport,
+    pub(super) charge: Charge,
     pub(super) ended: Option<(Outcome, u16)>,
 }
 
@@ -101,6 +103,7 @@ impl Exchange {
             first_content: None,
             last_content: None,
             usage: UsageReport::Unknown,
+            charge: Charge::default(),
             ended: None,
             opened,
             meter,
@@ -230,6 +233,11 @@ impl Exchange {
     /// What the provider reported of its usage; the last report counts.
     pub fn set_usage(&mut self, usage: UsageReport) {
         self.call.usage = usage;
+    }
+
+    /// What the answer says of money.
+    pub fn set_charge(&mut self, stated: Option<StatedCost>, tier: ServiceTier, served_by: Option<&str>) {
+        self.call.charge = Charge { stated, tier, served_by: served_by.map(|name| names::clean(name).into()) };
     }
 
     /// The model that the provider says it served.

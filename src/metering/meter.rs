@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::exchange::{Exchange, Opened};
 use super::target::{NONE, TargetMeter, dialect_index};
 use crate::dialect::DialectId;
+use crate::pricing::Seller;
 use crate::telemetry::cells::{Gauge, Histogram};
 use crate::telemetry::lines::{Limits, Lines, Reports};
 use crate::telemetry::names::{NameId, Names};
@@ -132,6 +133,17 @@ impl Meter {
     /// The handles of one target, to be made once per compiled table. An empty `model` means whatever is asked.
     pub fn target(&self, route: &str, provider: &str, model: &str) -> Arc<TargetMeter> {
         Arc::new(TargetMeter::new(route, provider, model))
+    }
+
+    /// [`Meter::target`], with its calls priced as this seller does.
+    pub fn priced_target(
+        &self,
+        route: &str,
+        provider: &str,
+        model: &str,
+        seller: Option<&Arc<Seller>>,
+    ) -> Arc<TargetMeter> {
+        Arc::new(TargetMeter::new(route, provider, model).sold_by(seller.map(Arc::clone)))
     }
 
     /// Begins the record of a call that was accepted.

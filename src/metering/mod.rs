@@ -5,6 +5,7 @@
 //! counted where stands in `settle`.
 
 mod clock;
+mod cost;
 mod exchange;
 mod gen_ai;
 mod meter;
@@ -20,6 +21,7 @@ mod trace;
 #[cfg(test)]
 mod tests;
 
+pub use cost::{Charge, CostRecord, Dollar};
 pub use exchange::{Exchange, Opened};
 pub use meter::{Meter, MeterError, MeterOptions, TraceOptions};
 pub use outcome::Outcome;

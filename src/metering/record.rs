@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::clock::rfc3339;
+use super::cost::CostRecord;
 use super::exchange::{Attempt, Call};
 use super::outcome::Outcome;
 use crate::chat::{Usage, UsageReport};
@@ -47,6 +48,12 @@ pub struct Record<'a> {
     pub tokens: Tokens,
     /// Where the tokens come from.
     pub usage_state: UsageState,
+    /// What the call cost, where it could cost anything.
+    pub cost: Option<CostRecord>,
+    /// Who served the call behind a router, as the answer says.
+    pub served_by: Option<&'a str>,
+    /// The tier of service, as far as it decides the price.
+    pub service_tier: &'static str,
     /// Streams: from the request sent to the provider to the first content, in milliseconds.
     pub ttft_ms: Option<f64>,
     /// Streams: from the call accepted to the first content, in milliseconds.
@@ -141,7 +148,13 @@ pub struct Overhead {
 }
 
 impl<'a> Record<'a> {
-    pub(super) fn of(call: &'a Call, outcome: Outcome, status: Option<u16>, duration: Duration) -> Self {
+    pub(super) fn of(
+        call: &'a Call,
+        outcome: Outcome,
+        status: Option<u16>,
+        duration: Duration,
+        cost: Option<CostRecord>,
+    ) -> Self {
         let last = call.attempts.last();
         let (tokens, usage_state) = tokens(&call.usage);
         let app = match &call.app_name {
@@ -166,6 +179,9 @@ impl<'a> Record<'a> {
             attempts: call.attempts.iter().map(|attempt| attempt_record(call, attempt)).collect(),
             tokens,
             usage_state,
+            cost,
+            served_by: call.charge.served_by.as_deref(),
+            service_tier: call.charge.tier.as_str(),
             ttft_ms: call.ttft().map(millis),
             client_ttft_ms: call.client_ttft().map(millis),
             duration_ms: millis(duration),

@@ -4,12 +4,14 @@ use std::cell::RefCell;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::cost::CostRecord;
 use super::exchange::{Attempt, Call};
 use super::outcome::Outcome;
 use super::record::Record;
 use super::target::{NONE, TargetMeter, dialect_index};
 use crate::chat::UsageReport;
 use crate::dialect::Operation;
+use crate::pricing::Assessment;
 use crate::telemetry::Metrics;
 use crate::telemetry::logs::CALL_TARGET;
 use crate::telemetry::names::NameId;
@@ -25,13 +27,15 @@ impl Call {
         self.end_attempt(outcome, now);
         let meter = Arc::clone(&self.meter);
         let duration = now.saturating_duration_since(self.opened.accepted);
-        self.count(meter.telemetry.metrics(), outcome, duration);
+        let assessed = self.assess();
+        self.count(meter.telemetry.metrics(), outcome, duration, assessed.as_ref());
         meter.in_flight[dialect_index(self.opened.dialect)].add(-1);
         self.export(outcome, status, now);
         if meter.records.is_none() && !meter.log_calls {
             return;
         }
-        let record = Record::of(self, outcome, (status != 0).then_some(status), duration);
+        let cost = assessed.map(|(assessment, _)| CostRecord::of(&assessment));
+        let record = Record::of(self, outcome, (status != 0).then_some(status), duration, cost);
         if let Some(records) = &meter.records {
             LINE.with_borrow_mut(|line| {
                 line.clear();
@@ -46,7 +50,7 @@ impl Call {
         }
     }
 
-    fn count(&self, m: &Metrics, outcome: Outcome, duration: Duration) {
+    fn count(&self, m: &Metrics, outcome: Outcome, duration: Duration, assessed: Option<&(Assessment, Option<u64>)>) {
         let meter = &*self.meter;
         let last = self.attempts.last();
         let (target, model) = match (last, &self.route) {
@@ -72,6 +76,9 @@ impl Call {
         }
         if meter.gen_ai && last.is_some() {
             self.count_gen_ai(m, &series, outcome, duration);
+        }
+        if let Some(assessed) = assessed {
+            self.count_cost(m, &series, &app, assessed);
         }
         match &self.usage {
             UsageReport::Reported(usage) => app.add_tokens(m, &series, usage),
@@ -105,7 +112,7 @@ impl Call {
         Some(self.last_content?.checked_duration_since(self.first_content?)? / gaps)
     }
 
-    fn should_report_usage(&self) -> bool {
+    pub(super) fn should_report_usage(&self) -> bool {
         let operation = matches!(
             self.opened.operation,
             Operation::Chat

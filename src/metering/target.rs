@@ -8,10 +8,12 @@ use std::sync::{Arc, OnceLock};
 
 use parking_lot::RwLock;
 
+use super::cost::{CostSeries, Prices, UnpricedSeries};
 use super::gen_ai::GenAiSeries;
 use super::outcome::Outcome;
 use crate::chat::Usage;
 use crate::dialect::DialectId;
+use crate::pricing::Seller;
 use crate::telemetry::Metrics;
 use crate::telemetry::cells::{Counter, Histogram};
 use crate::telemetry::names::{NameId, Names};
@@ -28,6 +30,7 @@ pub struct TargetMeter {
     pub(super) provider: Arc<str>,
     /// `None` when the target takes whatever model is asked.
     pub(super) model: Option<Arc<str>>,
+    pub(super) prices: Prices,
     fixed: OnceLock<Arc<Series>>,
     by_model: RwLock<HashMap<NameId, Arc<Series>>>,
     connect: OnceLock<Histogram>,
@@ -40,11 +43,18 @@ impl TargetMeter {
             route: route.into(),
             provider: provider.into(),
             model: (!model.is_empty()).then(|| model.into()),
+            prices: Prices::default(),
             fixed: OnceLock::new(),
             by_model: RwLock::default(),
             connect: OnceLock::new(),
             connections: Default::default(),
         }
+    }
+
+    /// Prices its calls as this seller does; without one, calls are not priced.
+    pub(super) fn sold_by(mut self, seller: Option<Arc<Seller>>) -> Self {
+        self.prices = Prices::of(seller);
+        self
     }
 
     /// The name of the provider.
@@ -90,9 +100,10 @@ fn flag(value: bool) -> &'static str {
 
 /// Handles by route, provider and model.
 pub(super) struct Series {
-    route: Arc<str>,
+    pub(super) route: Arc<str>,
     pub(super) provider: Arc<str>,
     pub(super) model: Arc<str>,
+    pub(super) unpriced: UnpricedSeries,
     duration: [OnceLock<Histogram>; 2],
     ttft: OnceLock<Histogram>,
     tpot: OnceLock<Histogram>,
@@ -107,7 +118,8 @@ pub(super) struct Series {
 /// Handles by app as well.
 #[derive(Default)]
 pub(super) struct AppSeries {
-    app: Arc<str>,
+    pub(super) app: Arc<str>,
+    pub(super) money: CostSeries,
     /// By dialect and stream, then by outcome.
     requests: [[OnceLock<Box<[OnceLock<Counter>; OUTCOMES]>>; 2]; DialectId::ALL.len()],
     tokens: [OnceLock<Counter>; CLASSES],
@@ -119,6 +131,7 @@ impl Series {
             route: Arc::clone(&target.route),
             provider: Arc::clone(&target.provider),
             model,
+            unpriced: UnpricedSeries::default(),
             duration: Default::default(),
             ttft: OnceLock::new(),
             tpot: OnceLock::new(),

@@ -18,6 +18,7 @@ mod pattern;
 mod providers;
 mod rates;
 mod section;
+mod seller;
 mod text;
 
 pub use assess::{Assessment, Basis, Billed, CostSource, Sale, Terms, markup};
@@ -30,4 +31,5 @@ pub use names::normal_forms;
 pub use pattern::Pattern;
 pub use providers::Kind;
 pub use rates::{Class, Percent, Rate, RateError, Rates, published};
+pub use seller::Seller;
 pub use text::TextError;

@@ -2,11 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
 use crate::chat::{Money, ServiceTier};
 use crate::config::prices::{self as typed, CardEntry, PriceFile, PriceMap, Tier};
-use crate::config::{Problems, check_prices_file};
-use crate::pricing::{Account, Class, Day, Hours, Line, Offer, Overlay, PayBy, Percent, PriceBook, Rate, Rates};
+use crate::config::{Problems, ResolvedProvider, check_prices_file};
+use crate::pricing::{
+    Account, Class, Day, Hours, Line, Offer, Overlay, PayBy, Percent, PriceBook, Rate, Rates, Seller,
+};
 
 /// Reads all overlays that a configuration names.
 ///
@@ -23,14 +26,26 @@ pub fn read_book<P: AsRef<Path>>(overlays: &[P]) -> Result<PriceBook, Problems> 
     if problems.has_errors() { Err(problems) } else { Ok(book(&PriceFile { cards })) }
 }
 
+/// The providers of a configuration as this account buys from them, by name.
+pub type Sellers = BTreeMap<String, Arc<Seller>>;
+
+/// Resolves who sells at which prices.
+///
+/// # Errors
+/// Everything that is wrong with the files of prices that the configuration names.
+pub fn sellers(prices: &typed::Prices, providers: &[ResolvedProvider]) -> Result<Sellers, Problems> {
+    let book = read_book(&prices.overlays)?;
+    let seller = |provider: &ResolvedProvider| {
+        let account = prices.accounts.get(&provider.name).map(account).unwrap_or_default();
+        let preset = provider.preset.as_deref().unwrap_or(&provider.name);
+        (provider.name.clone(), Arc::new(Seller::new(book.clone(), &provider.name, preset, account)))
+    };
+    Ok(providers.iter().map(seller).collect())
+}
+
 /// A price book with these cards over the shipped ones. Cards that `config` would refuse are left out.
 pub fn book(file: &PriceFile) -> PriceBook {
     PriceBook::with(file.cards.iter().filter_map(overlay).collect())
-}
-
-/// How the operator buys, by provider.
-pub fn accounts(accounts: &BTreeMap<String, typed::Account>) -> BTreeMap<String, Account> {
-    accounts.iter().map(|(name, account)| (name.clone(), self::account(account))).collect()
 }
 
 fn account(account: &typed::Account) -> Account {

@@ -16,7 +16,7 @@ use crate::config::types::{Credentials, DialectName};
 use crate::config::{self, Config, Overrides, ResolvedProvider, Surroundings};
 use crate::gateway::{Gateway, Live};
 use crate::metering::Meter;
-use crate::routing::RoutingTable;
+use crate::routing::{RoutingTable, prices};
 use crate::telemetry::Telemetry;
 use crate::upstream::Upstreams;
 
@@ -249,7 +249,8 @@ pub(super) fn compile(
         .map_err(|errors| errors.iter().map(ToString::to_string).collect::<Vec<_>>())?;
     simulated.configure(table.providers());
     let upstreams = Upstreams::compile(&table, previous.map(|live| &live.upstreams), env)?;
-    Ok(Live::new(table, upstreams, meter))
+    let sellers = prices::sellers(&config.prices, &providers).map_err(|problems| vec![problems.to_string()])?;
+    Ok(Live::new(table, upstreams, meter, &sellers))
 }
 
 /// Gives a simulated provider its address in this process; the path tells several apart.

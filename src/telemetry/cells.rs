@@ -9,6 +9,7 @@ use std::time::Duration;
 use prometheus::proto;
 
 use super::table::{Kind, Metric};
+use crate::chat::Money;
 
 /// A number that a [`Family`](super::family::Family) can hold one of per label set.
 pub trait Cell: Clone + Send + Sync + 'static {
@@ -52,6 +53,37 @@ impl Cell for Counter {
 
     fn sample(&self, kind: Kind, sample: &mut proto::Metric) {
         write_number(self.get() as f64, kind, sample);
+    }
+}
+
+/// Dollars that only grow: counted in 1e-12 dollars, up to 18 million dollars.
+#[derive(Debug, Clone, Default)]
+pub struct Dollars(Arc<AtomicU64>);
+
+impl Dollars {
+    /// Adds an amount, rounded to 1e-12 dollars; nothing where it is negative.
+    pub fn add(&self, amount: Money) {
+        const PICO: i128 = 1_000_000;
+        self.0.fetch_add(u64::try_from((amount.atto() + PICO / 2) / PICO).unwrap_or(0), Relaxed);
+    }
+
+    /// The present value in 1e-12 dollars.
+    pub fn pico(&self) -> u64 {
+        self.0.load(Relaxed)
+    }
+}
+
+impl Cell for Dollars {
+    fn new(_: &'static Metric) -> Self {
+        Self::default()
+    }
+
+    fn fits(kind: Kind) -> bool {
+        kind == Kind::Counter
+    }
+
+    fn sample(&self, kind: Kind, sample: &mut proto::Metric) {
+        write_number(self.pico() as f64 / 1e12, kind, sample);
     }
 }
 

@@ -12,12 +12,14 @@ use parking_lot::RwLock;
 use prometheus::core::{Collector, Desc};
 use prometheus::{Registry, proto};
 
-use super::cells::{Cell, Counter, Gauge, Histogram, Reading};
+use super::cells::{Cell, Counter, Dollars, Gauge, Histogram, Reading};
 use super::names;
 use super::table::{Kind, Metric};
 
 /// Counters by `N` labels.
 pub type Counters<const N: usize> = Family<Counter, N>;
+/// Counters of money.
+pub type Amounts<const N: usize> = Family<Dollars, N>;
 /// Gauges by `N` labels.
 pub type Gauges<const N: usize> = Family<Gauge, N>;
 /// Set-only numbers by `N` labels.

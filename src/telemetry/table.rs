@@ -82,6 +82,14 @@ table! {
         "Calls answered with a 2xx status whose token usage never arrived; they are missing from faregate_tokens_total.";
     USAGE_INCONSISTENT = "faregate_usage_inconsistent_total", Kind::Counter, ["provider"],
         "Calls whose reported token counts do not add up to their reported total; counted as reported.";
+    COST_USD = "faregate_cost_usd_total", Kind::Counter, ["app", "route", "provider", "model", "basis"],
+        "Cost of calls in dollars. basis `list`: at the list price; `billed`: as the account is charged; `effective`: billed, and fees on top. Unpriced calls are missing, see faregate_unpriced_calls_total.";
+    COMPARABLE_COST_USD = "faregate_comparable_cost_usd_total", Kind::Counter, ["app", "provider", "model", "basis"],
+        "The same, only for calls whose list and effective cost are both known: their ratio less one is the markup.";
+    UNPRICED_CALLS = "faregate_unpriced_calls_total", Kind::Counter, ["provider", "model", "reason"],
+        "Answered calls without an effective cost. reason `no_price`: the price book has no price for them; `no_usage`: nobody knows what they used.";
+    PRICE_CARD_AGE_SECONDS = "faregate_price_card_age_seconds", Kind::Gauge, ["provider"],
+        "How old the facts of the price card were that priced the last call.";
     RECORDS_DROPPED = "faregate_usage_records_dropped_total", Kind::Counter, [],
         "Usage records lost because their file or pipe did not take them in time (disk full, pipe blocked).";
     LOG_LINES_DROPPED = "faregate_log_lines_dropped_total", Kind::Counter, [],
