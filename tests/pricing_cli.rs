@@ -15,7 +15,8 @@ fn lists_and_compares() {
     let listed = faregate(&["prices", "list", "gpt-4o-mini", "--provider", "openai"]);
     assert!(listed.status.success());
     let shown = text(&listed.stdout);
-    let row: Vec<&str> = shown.lines().find(|l| l.contains(" gpt-4o-mini ")).expect("a row").split_whitespace().collect();
+    let row: Vec<&str> =
+        shown.lines().find(|l| l.contains(" gpt-4o-mini ")).expect("a row").split_whitespace().collect();
     assert_eq!(row[..5], ["openai", "gpt-4o-mini", "0.15", "0.075", "0.6"]);
 
     let compared = faregate(&["prices", "compare", "gpt-4o", "--json"]);
@@ -51,7 +52,8 @@ fn checks_files_with_places_and_uses_them() {
     assert!(shown.contains("own.yaml:3:3: cards[0].modle: there is no such key; did you mean `model`?"), "{shown}");
     assert!(shown.contains("own.yaml:4:19: cards[0].prices.input: wants a number from 0 up, found -2"), "{shown}");
 
-    std::fs::write(&file, "cards:\n- provider: work\n  model: gpt-4o*\n  prices: {input: 1.25, output: 5}\n").expect("written");
+    std::fs::write(&file, "cards:\n- provider: work\n  model: gpt-4o*\n  prices: {input: 1.25, output: 5}\n")
+        .expect("written");
     let good = faregate(&["prices", "check", path]);
     assert!(good.status.success(), "{}", text(&good.stdout));
     let compared = text(&faregate(&["prices", "compare", "gpt-4o", "--overlay", path]).stdout);

@@ -317,7 +317,8 @@ fn every_recorded_answer_is_counted_and_priced_as_its_provider_does() {
 
 /// One answer with our cost, for `scripts/compare-with-genai-prices`.
 fn line(answer: &Answer<'_>, usage: &Usage, cost: Result<Money, Unpriced>) -> String {
-    let classes: BTreeMap<&str, u64> = usage.classes().into_iter().chain([("web_searches", usage.web_searches)]).collect();
+    let classes: BTreeMap<&str, u64> =
+        usage.classes().into_iter().chain([("web_searches", usage.web_searches)]).collect();
     let line = serde_json::json!({
         "id": answer.exchange.id,
         "provider": preset(&answer.exchange.provider),

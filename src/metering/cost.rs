@@ -121,11 +121,11 @@ impl Call {
             let Some(amount) = costs[at] else { continue };
             app.money.cost[at]
                 .get_or_init(|| m.cost.with([&app.app, &series.route, &series.provider, &series.model, basis.as_str()]))
-                .add(amount);
+                .add(pico(amount));
             if comparable {
                 app.money.comparable[at]
                     .get_or_init(|| m.comparable_cost.with([&app.app, &series.provider, &series.model, basis.as_str()]))
-                    .add(amount);
+                    .add(pico(amount));
             }
         }
         if let Some(why) = it.effective.err() {
@@ -140,6 +140,12 @@ impl Call {
             age.set(i64::try_from(now.saturating_sub(*taken)).unwrap_or(i64::MAX));
         }
     }
+}
+
+/// An amount as metrics count it, rounded to 1e-12 dollars; nothing where it is negative.
+fn pico(amount: Money) -> u64 {
+    const PICO: i128 = 1_000_000;
+    u64::try_from(amount.atto().saturating_add(PICO / 2) / PICO).unwrap_or(0)
 }
 
 /// The money of a usage record. Amounts are in dollars, to the last digit; what is not known is null.

@@ -92,9 +92,9 @@ pub(super) fn env(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 
-/// Files that are read again when they change, besides the configuration itself: keys and certificates.
+/// Files that are read again when they change, besides the configuration itself: keys, certificates and prices.
 fn named(config: &Config, server: &config::types::Server) -> Vec<PathBuf> {
-    let mut files: Vec<PathBuf> = Vec::new();
+    let mut files: Vec<PathBuf> = config.prices.overlays.clone();
     for provider in config.providers.values() {
         if let Some(Credentials::Secret(secret)) = &provider.credentials {
             files.extend(secret.file.clone());
@@ -131,6 +131,8 @@ pub(super) struct Reloader {
     pub(super) certificate: Option<Arc<Certificate>>,
     pub(super) last: Mutex<LastReload>,
     pub(super) files: Mutex<Vec<PathBuf>>,
+    /// Those of them that hold prices: the table is compiled anew when they change.
+    pub(super) prices: Mutex<Vec<PathBuf>>,
     /// Told when `files` are others.
     pub(super) files_changed: Notify,
     /// One reload at a time.
@@ -204,6 +206,7 @@ impl Reloader {
         self.gateway.live.store(Arc::new(live));
         *self.content.lock() = content;
         self.retired.lock().push(previous);
+        self.prices.lock().clone_from(&config.prices.overlays);
         let files = self.source.files(&config, &self.server);
         if std::mem::replace(&mut *self.files.lock(), files.clone()) != files {
             self.files_changed.notify_one();

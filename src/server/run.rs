@@ -131,6 +131,7 @@ pub fn run(options: &RunOptions) -> Result<(), RunError> {
         certificate,
         last: Mutex::new(LastReload { at: SystemTime::now(), errors: Vec::new() }),
         files: Mutex::new(source.files(&config, &config.server)),
+        prices: Mutex::new(config.prices.overlays.clone()),
         files_changed: Notify::new(),
         gate: tokio::sync::Mutex::default(),
         content: Mutex::new(content),
@@ -382,6 +383,8 @@ async fn on_file_change(reloader: Arc<Reloader>) {
         };
         if changed.iter().any(|path| Some(&**path) == reloader.source.path()) {
             reloader.reload_if_new("file changed").await;
+        } else if changed.iter().any(|path| reloader.prices.lock().contains(path)) {
+            let _logged = reloader.reload("prices changed").await;
         } else {
             tracing::info!(?changed, "files changed: keys and certificates are read again");
             refresh(&reloader).await;

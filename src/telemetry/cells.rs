@@ -9,7 +9,6 @@ use std::time::Duration;
 use prometheus::proto;
 
 use super::table::{Kind, Metric};
-use crate::chat::Money;
 
 /// A number that a [`Family`](super::family::Family) can hold one of per label set.
 pub trait Cell: Clone + Send + Sync + 'static {
@@ -61,10 +60,9 @@ impl Cell for Counter {
 pub struct Dollars(Arc<AtomicU64>);
 
 impl Dollars {
-    /// Adds an amount, rounded to 1e-12 dollars; nothing where it is negative.
-    pub fn add(&self, amount: Money) {
-        const PICO: i128 = 1_000_000;
-        self.0.fetch_add(u64::try_from((amount.atto() + PICO / 2) / PICO).unwrap_or(0), Relaxed);
+    /// Adds so many 1e-12 dollars.
+    pub fn add(&self, pico: u64) {
+        self.0.fetch_add(pico, Relaxed);
     }
 
     /// The present value in 1e-12 dollars.

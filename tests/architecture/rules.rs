@@ -16,9 +16,10 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("telemetry", &[]),
     ("wire", &["http1"]),
     ("dialect", &["chat", "error"]),
+    ("pricing", &["chat"]),
     // The middle: what a call needs.
-    ("routing", &["config", "dialect::{ApiCall, DialectId, Operation}"]),
-    ("metering", &["chat", "telemetry", "dialect::{ApiCall, DialectId, Operation}"]),
+    ("routing", &["config", "pricing", "chat", "dialect::{ApiCall, DialectId, Operation}"]),
+    ("metering", &["chat", "pricing", "telemetry", "dialect::{ApiCall, DialectId, Operation}"]),
     ("upstream", &["config::{types}", "routing", "error", "http1", "wire", "dialect::{DialectId}"]),
     ("gateway", &["config::{types}", "routing", "dialect", "upstream", "metering", "chat", "error", "http1"]),
     // A provider behind the seam of `gateway`; it must not know connections or metrics.
