@@ -127,6 +127,7 @@ pub fn run(options: &RunOptions) -> Result<(), RunError> {
         telemetry,
         simulated: simulated.clone(),
         server: config.server.clone(),
+        observe: config.observe.clone(),
         certificate,
         last: Mutex::new(LastReload { at: SystemTime::now(), errors: Vec::new() }),
         files: Mutex::new(source.files(&config, &config.server)),
@@ -270,6 +271,7 @@ fn meter_options(config: &Config) -> Result<MeterOptions, RunError> {
         max_apps: observe.max_apps,
         records: observe.usage_records.as_ref().map(|records| records.path.clone()),
         log_calls: observe.log.calls,
+        gen_ai: observe.gen_ai_metrics,
         traces: traces.transpose()?,
         ..MeterOptions::default()
     })
