@@ -1,12 +1,13 @@
 //! The start of a call: who calls, what is asked, where it may go.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::Method;
 
 use super::auth::KEY_HEADERS;
+use super::budget::Held;
 use super::downstream::Downstream;
 use super::forward::Marks;
 use super::live::{Gateway, Live};
@@ -15,7 +16,7 @@ use crate::dialect::{self, ApiCall, DialectId, Operation, RequestFacts};
 use crate::error::{ClientError, Kind};
 use crate::http1::{Headers, RequestHead};
 use crate::metering::{Exchange, Opened, RequestId, TraceParent};
-use crate::routing::{CallFacts, HeaderLookup, Provider, Selection};
+use crate::routing::{CallFacts, HeaderLookup, Permit, Provider, Route, Selection};
 
 /// What a call is, from its head on.
 pub(super) struct Call<'a> {
@@ -41,6 +42,8 @@ pub(super) struct Request {
     pub(super) facts: RequestFacts,
     /// The model that the client named.
     pub(super) model: Option<Box<str>>,
+    /// The body's share of the budget.
+    pub(super) _held: Held,
 }
 
 struct HeaderMap<'a>(&'a Headers);
@@ -81,7 +84,7 @@ impl<'a> Call<'a> {
     async fn run<D: Downstream>(&self, down: &mut D, exchange: &mut Exchange) -> Result<(), ClientError> {
         let Some(_counted) = self.gateway.enter() else {
             let error = ClientError::new(Kind::Overloaded, "too many calls are in flight here; try again");
-            return Err(error.with_retry_after(std::time::Duration::from_secs(1)));
+            return Err(error.with_retry_after(Duration::from_secs(1)));
         };
         self.identify(exchange)?;
         if self.vendor.is_none() && is_admin_page(self.rest) {
@@ -140,7 +143,7 @@ impl<'a> Call<'a> {
             return Err(ClientError::new(Kind::BadRequest, message));
         }
         let read = down.read_body(self.gateway.settings.max_body, &self.gateway.bodies).await;
-        let (body, _held) = match read {
+        let (body, held) = match read {
             Ok(read) => read,
             // Nobody is left to be told when the client is gone.
             Err(error) => return rescue::of_read(error).map_or(Ok(()), Err),
@@ -163,15 +166,17 @@ impl<'a> Call<'a> {
             let message = format!("the request body is larger than {limit} bytes, the limit of this route");
             return Err(ClientError::new(Kind::PayloadTooLarge, message));
         }
-        let _running = match &selection.route.calls {
-            Some(limit) => Some(limit.try_acquire().ok_or_else(|| {
-                let message = format!("more than {} calls at a time on this route; try again", limit.most());
-                ClientError::new(Kind::RateLimited, message).with_retry_after(std::time::Duration::from_secs(1))
-            })?),
-            None => None,
-        };
-        let request = Request { body, facts, model };
-        attempts::run(self, &request, selection, down, exchange).await
+        let _running = self.admit(&selection.route)?;
+        let request = Request { body, facts, model, _held: held };
+        attempts::run(self, request, selection, down, exchange).await
+    }
+
+    /// Counts the call in where its route limits how many run at a time.
+    pub(super) fn admit(&self, route: &Route) -> Result<Option<Permit>, ClientError> {
+        let Some(limit) = &route.calls else { return Ok(None) };
+        let message = || format!("more than {} calls at a time on this route; try again", limit.most());
+        let refused = || ClientError::new(Kind::RateLimited, message()).with_retry_after(Duration::from_secs(1));
+        limit.try_acquire().map(Some).ok_or_else(refused)
     }
 
     /// Where the call may go.
@@ -229,9 +234,13 @@ fn shared_dialect(api: &ApiCall<'_>, vendor: Option<&Provider>, headers: &Header
     }
     match vendor {
         Some(vendor) if vendor.main_dialect() == DialectId::Anthropic => DialectId::Anthropic,
-        None if headers.get("anthropic-version").is_some() => DialectId::Anthropic,
+        None if by_header(headers) == DialectId::Anthropic => DialectId::Anthropic,
         _ => api.dialect,
     }
+}
+
+fn by_header(headers: &Headers) -> DialectId {
+    dialect::spoken_by(|name| headers.get(name).is_some())
 }
 
 /// Pages of the admin port. No provider is asked for them either, which might show its own.
@@ -246,8 +255,5 @@ fn guess_dialect(vendor: Option<&Provider>, headers: &Headers) -> DialectId {
         let first = || vendor.endpoints().map(|(dialect, _)| dialect).next();
         return opaque.or_else(first).unwrap_or(DialectId::Opaque);
     }
-    match headers.get("anthropic-version") {
-        Some(_) => DialectId::Anthropic,
-        None => DialectId::OpenAi,
-    }
+    by_header(headers)
 }
