@@ -16,7 +16,7 @@
 //! - [`pricing`]: price cards, what a call costs, markup; exact, pure.
 //! - [`telemetry`]: metric names, the registry, logs, traces.
 //! - [`simulated`]: the built-in provider for demos, load tests and fire drills.
-//! - [`cli`]: subcommands.
+//! - [`cli`]: the subcommands.
 //!
 //! Who may import whom is kept by `tests/architecture.rs`; ARCHITECTURE.md tells the story.
 

@@ -6,7 +6,6 @@ use std::ops::{Add, AddAssign, Sub};
 
 /// Decimals of a dollar that are kept.
 const DECIMALS: u32 = 18;
-const DOLLAR: i128 = 10_i128.pow(DECIMALS);
 
 /// An amount in US dollars: a whole number of 1e-18 dollars.
 ///
@@ -33,12 +32,6 @@ impl Money {
     /// eighteenth decimal (the trace of a binary float) is rounded, half away from zero.
     pub fn parse(text: &str) -> Option<Self> {
         decimal(text, DECIMALS).map(|(atto, _)| Self(atto))
-    }
-
-    /// For Prometheus alone, which knows only floats.
-    #[expect(clippy::cast_precision_loss, reason = "a metric's value is a float; 15 digits are right")]
-    pub fn to_f64(self) -> f64 {
-        self.0 as f64 / DOLLAR as f64
     }
 
     /// This amount times a share in millionths, rounded half away from zero: 55,000 is 5.5 percent.

@@ -82,9 +82,8 @@ impl At {
     /// A moment in seconds since 1970.
     pub fn from_unix(seconds: u64) -> Self {
         let day = Day(i32::try_from(seconds / DAY).unwrap_or(i32::MAX));
-        #[expect(clippy::cast_possible_truncation, reason = "a day has 1440 minutes")]
-        let minute = (seconds % DAY / 60) as u16;
-        Self { day, minute }
+        // A day has 1,440 minutes.
+        Self { day, minute: (seconds % DAY / 60) as u16 }
     }
 }
 
