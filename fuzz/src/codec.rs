@@ -132,7 +132,8 @@ pub fn chunked(data: &[u8]) {
 
 /// Any text is checked, with a message for every fault; a configuration comes of it just when there is no error.
 pub fn config(data: &[u8]) {
-    let surroundings = Surroundings { env: &|_| Some("value".to_owned()), files: false, elsewhere: true };
+    let env = |_: &str| Some("value".to_owned());
+    let surroundings = Surroundings { env: &env, files: false, elsewhere: true, ..Surroundings::process() };
     let checked = check(data, "fuzzed.yaml", &surroundings);
     let lines = data.split(|b| *b == b'\n').count() + 2;
     let mut errors = 0;
