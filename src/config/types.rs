@@ -101,6 +101,7 @@ pub struct InboundKey {
 /// Where a secret stands. Exactly one of the keys is given.
 #[derive(Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
+#[schemars(extend("writeOnly" = true))]
 pub struct SecretSource {
     /// An environment variable.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -190,6 +191,8 @@ pub struct Observe {
     pub max_apps: usize,
     /// Send `x-faregate-*` headers to the client.
     pub response_headers: bool,
+    /// Expose times under OpenTelemetry's names for generative AI (`gen_ai_client_operation_duration_seconds`, ...) too.
+    pub gen_ai_metrics: bool,
 }
 
 /// Log lines on standard error.
@@ -719,6 +722,7 @@ impl Default for Observe {
             app_header: "x-faregate-app".into(),
             max_apps: 200,
             response_headers: true,
+            gen_ai_metrics: false,
         }
     }
 }

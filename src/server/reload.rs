@@ -125,6 +125,8 @@ pub(super) struct Reloader {
     pub(super) simulated: Arc<SimulatedHost>,
     /// The part of the configuration that a restart would be needed to change.
     pub(super) server: config::types::Server,
+    /// As above.
+    pub(super) observe: config::types::Observe,
     /// The API listener's certificate.
     pub(super) certificate: Option<Arc<Certificate>>,
     pub(super) last: Mutex<LastReload>,
@@ -193,6 +195,9 @@ impl Reloader {
         let (config, mut notes) = self.source.read(self.overrides)?;
         if config.server != self.server {
             notes.push("server: changes here need a restart; they are not in use yet".into());
+        }
+        if config.observe != self.observe {
+            notes.push("observe: changes here need a restart; they are not in use yet".into());
         }
         let previous = self.gateway.live.load_full();
         let live = compile(&config, Some(&previous), &self.simulated, &self.gateway.meter)?;
