@@ -14,6 +14,7 @@ mod peer;
 mod process;
 mod records;
 pub mod table;
+pub mod tls;
 mod upstream;
 
 pub use client::{Client, Response, get, post};
