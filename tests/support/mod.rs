@@ -8,6 +8,7 @@
 
 mod client;
 mod gate;
+pub mod h2;
 mod http;
 mod metrics;
 mod peer;
