@@ -37,6 +37,7 @@ fn generation<'a>(path: &Segments<'a>) -> Option<ApiCall<'a>> {
         [.., "messages", "count_tokens"] if path.mounts_messages(2) => (Operation::CountTokens, 2),
         [.., "messages"] if path.mounts_messages(1) => (Operation::Messages, 1),
         [.., "responses"] => (Operation::Responses, 1),
+        [.., "responses", "compact"] => (Operation::Responses, 2),
         [.., "prompts", _, "completions"] => (Operation::Completions, 3),
         [.., "completions"] => (Operation::Completions, 1),
         [.., "embeddings"] if !path.words.ends_with(&["api", "embeddings"]) => (Operation::Embeddings, 1),

@@ -97,7 +97,10 @@ impl<'a> Attempt<'a> {
         if matches!(key, KeyInjection::Missing) {
             return Err(Failure::no_key(&provider.name));
         }
-        let changed = self.model.filter(|model| self.request.model.as_deref() != Some(*model));
+        // What the provider will take for the model now: the path's, where that is sent; else the body's.
+        let in_path = self.call.api.as_ref().is_some_and(|api| paths::keeps_model(api, addressed));
+        let now = if in_path { self.request.model.as_deref() } else { self.request.facts.model() };
+        let changed = self.model.filter(|model| now != Some(*model));
         let strip = self.asks_for_usage();
         let body = self.request.facts.patch(&self.request.body, changed, strip);
         let head = self.head(&key, addressed, exchange);

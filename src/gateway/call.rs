@@ -10,7 +10,7 @@ use super::auth::KEY_HEADERS;
 use super::downstream::Downstream;
 use super::forward::Marks;
 use super::live::{Gateway, Live};
-use super::{attempts, passthrough, rescue};
+use super::{attempts, passthrough, paths, rescue};
 use crate::dialect::{self, ApiCall, DialectId, Operation, RequestFacts};
 use crate::error::{ClientError, Kind};
 use crate::http1::{Headers, RequestHead};
@@ -86,6 +86,9 @@ impl<'a> Call<'a> {
             return Err(error.with_retry_after(std::time::Duration::from_secs(1)));
         };
         self.identify(exchange)?;
+        if self.vendor.is_none() && is_admin_page(self.rest) {
+            return Err(ClientError::new(Kind::NotFound, "no such page here: it stands on the admin port"));
+        }
         if self.reads_body() {
             self.serve_read(down, exchange).await
         } else {
@@ -147,8 +150,9 @@ impl<'a> Call<'a> {
         exchange.body_complete();
         let facts = dialect::scan(self.operation, &body)
             .map_err(|error| ClientError::new(Kind::BadRequest, error.to_string()))?;
-        let path_model = self.api.as_ref().and_then(|api| api.path_model);
-        let model: Option<Box<str>> = facts.model().or(path_model).map(Box::from);
+        // Where the path names a model (a deployment), providers do not look at the body's.
+        let in_path = self.api.as_ref().and_then(paths::model);
+        let model: Option<Box<str>> = in_path.as_deref().or(facts.model()).map(Box::from);
         exchange.set_request(model.as_deref(), facts.stream(), body.len());
         let selection = self.select(model.as_deref(), exchange, &|| {
             crate::routing::stable_hash(&body[..dialect::conversation_prefix(&body).min(body.len())])
@@ -231,6 +235,11 @@ fn shared_dialect(api: &ApiCall<'_>, vendor: Option<&Provider>, headers: &Header
         None if headers.get("anthropic-version").is_some() => DialectId::Anthropic,
         _ => api.dialect,
     }
+}
+
+/// Pages of the admin port. No provider is asked for them either, which might show its own.
+fn is_admin_page(path: &str) -> bool {
+    matches!(path, "/healthz" | "/readyz" | "/metrics") || path == "/admin" || path.starts_with("/admin/")
 }
 
 /// In which dialect to speak to a client of whom the path tells nothing.

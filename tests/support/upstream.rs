@@ -90,6 +90,11 @@ impl Upstream {
         self.seen.requests.lock().unwrap().clone()
     }
 
+    /// The newest request of which this holds.
+    pub fn find(&self, holds: impl Fn(&Request) -> bool) -> Option<Request> {
+        self.seen.requests.lock().unwrap().iter().rfind(|request| holds(request)).cloned()
+    }
+
     /// The only request so far.
     #[track_caller]
     pub fn request(&self) -> Request {
