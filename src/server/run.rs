@@ -124,6 +124,7 @@ pub fn run(options: &RunOptions) -> Result<(), RunError> {
         telemetry,
         simulated: simulated.clone(),
         server: config.server.clone(),
+        observe: config.observe.clone(),
         certificate,
         last: Mutex::new(LastReload { at: SystemTime::now(), errors: Vec::new() }),
         files: Mutex::new(source.files(&config, &config.server)),
