@@ -404,6 +404,17 @@ pub enum DialectName {
     Opaque,
 }
 
+impl DialectName {
+    /// The word in the file.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Openai => "openai",
+            Self::Anthropic => "anthropic",
+            Self::Opaque => "opaque",
+        }
+    }
+}
+
 /// A provider's key.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case", untagged)]
@@ -634,6 +645,38 @@ pub struct Target {
 
 fn one_u32() -> u32 {
     1
+}
+
+/// What holds where no layer says anything; the doc comments of the fields repeat it for the file's author.
+impl Timeouts {
+    /// `connect`
+    pub const CONNECT: Span = Span::secs(5);
+    /// `first_byte`
+    pub const FIRST_BYTE: Span = Span::secs(120);
+    /// `idle`
+    pub const IDLE: Span = Span::secs(120);
+    /// `total`
+    pub const TOTAL: Span = Span::secs(600);
+}
+
+/// As for [`Timeouts`].
+impl Retry {
+    /// `attempts_per_target`
+    pub const ATTEMPTS_PER_TARGET: u32 = 1;
+    /// `max_attempts`
+    pub const MAX_ATTEMPTS: u32 = 4;
+    /// `backoff`
+    pub const BACKOFF: Span = Span::millis(200);
+    /// `max_backoff`
+    pub const MAX_BACKOFF: Span = Span::secs(2);
+}
+
+/// As for [`Timeouts`].
+impl Health {
+    /// `eject`
+    pub const EJECT: Span = Span::secs(5);
+    /// `max_eject`
+    pub const MAX_EJECT: Span = Span::secs(300);
 }
 
 impl Default for Server {

@@ -30,6 +30,12 @@ pub fn recognise<'a>(method: &Method, path: &'a str) -> Option<ApiCall<'a>> {
     Some(ApiCall { dialect, operation, suffix, path_model: segments.path_model() })
 }
 
+/// The dialect of a client of whom the path tells nothing, by the header that an SDK never leaves out. `has` tells
+/// whether the request has a header.
+pub fn spoken_by(has: impl Fn(&str) -> bool) -> DialectId {
+    if has("anthropic-version") { DialectId::Anthropic } else { DialectId::OpenAi }
+}
+
 /// The operations whose bodies are read.
 fn generation<'a>(path: &Segments<'a>) -> Option<ApiCall<'a>> {
     let (operation, length) = match path.words.as_slice() {

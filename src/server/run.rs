@@ -28,7 +28,7 @@ use super::tls::Certificate;
 use super::upgrade::Upgrade;
 use super::watch::FileWatch;
 use crate::config::types::LogFormat;
-use crate::config::{self, Config};
+use crate::config::{self, Config, Overrides};
 use crate::gateway::{self, BodyBudget, Downstream, Gateway, InboundKeys, Settings};
 use crate::http1::RequestHead;
 use crate::metering::{Meter, MeterError, MeterOptions, TraceOptions};
@@ -43,6 +43,8 @@ const TEND: Duration = Duration::from_secs(2);
 pub struct RunOptions {
     /// The configuration file, or a directory that holds `faregate.yaml`.
     pub config: Option<PathBuf>,
+    /// Addresses of the command line, over the configuration's.
+    pub overrides: Overrides,
     /// Print the addresses as a JSON line on standard output once calls can come.
     pub print_addresses: bool,
     /// Take the listeners over from the process that runs.
@@ -100,7 +102,7 @@ impl Handler for Api {
 pub fn run(options: &RunOptions) -> Result<(), RunError> {
     let source = Source::new(options.config.as_deref());
     let content = source.content();
-    let (config, notes) = source.read().map_err(RunError::Config)?;
+    let (config, notes) = source.read(options.overrides).map_err(RunError::Config)?;
     start_logs(&config)?;
     notes.iter().for_each(|note| tracing::warn!("{note}"));
 
@@ -120,6 +122,7 @@ pub fn run(options: &RunOptions) -> Result<(), RunError> {
     let gateway = Arc::new(Gateway::new(live, meter.clone(), keys, bodies, settings(&config)));
     let reloader = Arc::new(Reloader {
         source: source.clone(),
+        overrides: options.overrides,
         gateway: gateway.clone(),
         telemetry,
         simulated: simulated.clone(),

@@ -160,6 +160,12 @@ impl Faregate {
         Metrics::parse(get(self.admin, "/metrics").expect(200).text())
     }
 
+    /// Waits until these series add up to this much: what a call counts is counted just after its last byte.
+    #[track_caller]
+    pub fn wait_metric(&self, name: &str, labels: &[(&str, &str)], value: f64) {
+        eventually(&format!("{name}{labels:?} at {value}"), || self.metrics().sum(name, labels) == value);
+    }
+
     /// Usage records that are on file now; the newest may still be on their way.
     pub fn records_now(&self) -> Vec<Record> {
         records::read(&self.records_file())
