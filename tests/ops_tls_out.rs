@@ -107,7 +107,11 @@ fn an_expired_certificate_is_refused() {
 
 #[test]
 fn something_that_speaks_no_tls_is_refused() {
-    let (alpha, beta) = (alpha(), beta());
+    let alpha = Upstream::raw(|peer| {
+        peer.send("HTTP/1.1 400 Bad Request\r\nconnection: close\r\n\r\n");
+        peer.wait_closed();
+    });
+    let beta = beta();
     let ca = Authority::new().pem;
     let setup = Setup::new(&table(alpha.address, "tls: { ca: ca.pem }", &beta)).file("ca.pem", ca);
     let faregate = setup.start();
