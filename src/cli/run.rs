@@ -3,11 +3,13 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Args;
 
 use crate::config::Overrides;
 use crate::server::{self, RunOptions};
+use crate::telemetry::logs;
 
 /// Run the proxy.
 #[derive(Debug, Args)]
@@ -55,6 +57,7 @@ pub fn run(args: RunArgs) -> ExitCode {
     match server::run(&options) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
+            logs::flush(Duration::from_secs(1));
             eprintln!("{error}");
             eprintln!("faregate: not started");
             ExitCode::FAILURE

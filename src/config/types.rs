@@ -190,6 +190,8 @@ pub struct Observe {
     pub max_apps: usize,
     /// Send `x-faregate-*` headers to the client.
     pub response_headers: bool,
+    /// Expose times under OpenTelemetry's names for generative AI (`gen_ai_client_operation_duration_seconds`, ...) too.
+    pub gen_ai_metrics: bool,
 }
 
 /// Log lines on standard error.
@@ -719,6 +721,7 @@ impl Default for Observe {
             app_header: "x-faregate-app".into(),
             max_apps: 200,
             response_headers: true,
+            gen_ai_metrics: false,
         }
     }
 }

@@ -10,9 +10,9 @@ use std::time::{Duration, Instant, UNIX_EPOCH};
 use serde::Serialize;
 
 use super::exchange::{Attempt, Call};
+use super::gen_ai::operation_name;
 use super::outcome::Outcome;
 use super::trace::Joined;
-use crate::dialect::Operation;
 use crate::telemetry::lines::Lines;
 
 const SERVER: u8 = 2;
@@ -55,13 +55,16 @@ struct Attribute<'a> {
 }
 
 #[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
 enum Value<'a> {
-    StringValue(Cow<'a, str>),
-    BoolValue(bool),
+    #[serde(rename = "stringValue")]
+    Text(Cow<'a, str>),
+    #[serde(rename = "boolValue")]
+    Flag(bool),
     /// 64-bit numbers are text in this encoding.
-    IntValue(String),
-    DoubleValue(f64),
+    #[serde(rename = "intValue")]
+    Number(String),
+    #[serde(rename = "doubleValue")]
+    Seconds(f64),
 }
 
 #[derive(Serialize, Default)]
@@ -70,19 +73,19 @@ struct Attributes<'a>(Vec<Attribute<'a>>);
 
 impl<'a> Attributes<'a> {
     fn text(&mut self, key: &'static str, value: impl Into<Cow<'a, str>>) {
-        self.0.push(Attribute { key, value: Value::StringValue(value.into()) });
+        self.0.push(Attribute { key, value: Value::Text(value.into()) });
     }
 
     fn number(&mut self, key: &'static str, value: u64) {
-        self.0.push(Attribute { key, value: Value::IntValue(value.to_string()) });
+        self.0.push(Attribute { key, value: Value::Number(value.to_string()) });
     }
 
     fn flag(&mut self, key: &'static str, value: bool) {
-        self.0.push(Attribute { key, value: Value::BoolValue(value) });
+        self.0.push(Attribute { key, value: Value::Flag(value) });
     }
 
     fn seconds(&mut self, key: &'static str, value: Duration) {
-        self.0.push(Attribute { key, value: Value::DoubleValue(value.as_secs_f64()) });
+        self.0.push(Attribute { key, value: Value::Seconds(value.as_secs_f64()) });
     }
 }
 
@@ -214,7 +217,7 @@ impl Call {
     }
 
     fn name<'a>(&self, model: Option<&'a str>) -> Cow<'a, str> {
-        let operation = operation(self.opened.operation);
+        let operation = operation_name(self.opened.operation);
         match model {
             Some(model) => Cow::Owned(format!("{operation} {model}")),
             None => Cow::Borrowed(operation),
@@ -223,7 +226,7 @@ impl Call {
 
     fn common<'a>(&self, model: Option<&'a str>) -> Attributes<'a> {
         let mut a = Attributes(Vec::with_capacity(20));
-        a.text("gen_ai.operation.name", operation(self.opened.operation));
+        a.text("gen_ai.operation.name", operation_name(self.opened.operation));
         if let Some(model) = model {
             a.text("gen_ai.request.model", model);
         }
@@ -265,15 +268,6 @@ impl Call {
 
 fn status_of(failed: bool, outcome: Outcome) -> Status<'static> {
     if failed { Status { code: Some(STATUS_ERROR), message: Some(outcome.as_str()) } } else { Status::default() }
-}
-
-/// The well-known names of the conventions, where there is one.
-fn operation(operation: Operation) -> &'static str {
-    match operation {
-        Operation::Chat | Operation::Messages | Operation::Responses => "chat",
-        Operation::Completions => "text_completion",
-        other => other.as_str(),
-    }
 }
 
 fn trace_id(joined: &Joined) -> String {

@@ -271,6 +271,7 @@ fn meter_options(config: &Config) -> Result<MeterOptions, RunError> {
         max_apps: observe.max_apps,
         records: observe.usage_records.as_ref().map(|records| records.path.clone()),
         log_calls: observe.log.calls,
+        gen_ai: observe.gen_ai_metrics,
         traces: traces.transpose()?,
         ..MeterOptions::default()
     })

@@ -38,6 +38,7 @@ fn each_page_answers_get_and_head_and_nothing_else() {
     assert_eq!(table["routes"][0]["targets"][0]["provider"], "alpha");
     let targets = get(faregate.admin, "/admin/targets").expect(200).json();
     assert_eq!(targets["targets"][0]["health"]["state"], "up");
+    assert!(!get(faregate.admin, "/metrics").text().contains("gen_ai_"), "not asked for");
     assert!(upstream.requests().is_empty(), "no admin page is a call");
     assert!(faregate.stop().is_empty());
 }

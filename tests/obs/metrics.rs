@@ -41,7 +41,7 @@ fn failing(peer: &mut Peer, request: &Request) {
 
 fn config(alpha: &Upstream, beta: &Upstream) -> String {
     format!(
-        "observe: {{ app: batch }}
+        "observe: {{ app: batch, gen_ai_metrics: true }}
 providers:
   alpha: {{ endpoints: {{ openai: \"{}\" }}, credentials: {{ insecure_inline: a }} }}
   beta: {{ endpoints: {{ openai: \"{}\" }}, credentials: {{ insecure_inline: b }} }}
@@ -183,6 +183,28 @@ faregate_time_to_first_token_seconds_count{route="main",provider="alpha",model="
 "#
         )
     );
+    let conventional = [
+        "gen_ai_client_operation_duration_seconds",
+        "gen_ai_server_time_to_first_token_seconds",
+        "gen_ai_server_time_per_output_token_seconds",
+    ];
+    assert_eq!(
+        lines(page, &conventional),
+        sorted(
+            r#"
+gen_ai_client_operation_duration_seconds_count{gen_ai_operation_name="chat",gen_ai_provider_name="alpha",gen_ai_request_model="fixed",error_type=""} 1
+gen_ai_client_operation_duration_seconds_count{gen_ai_operation_name="chat",gen_ai_provider_name="alpha",gen_ai_request_model="main-no-usage",error_type=""} 1
+gen_ai_client_operation_duration_seconds_count{gen_ai_operation_name="chat",gen_ai_provider_name="alpha",gen_ai_request_model="main-ok",error_type=""} 2
+gen_ai_client_operation_duration_seconds_count{gen_ai_operation_name="chat",gen_ai_provider_name="alpha",gen_ai_request_model="main-stream",error_type=""} 1
+gen_ai_client_operation_duration_seconds_count{gen_ai_operation_name="chat",gen_ai_provider_name="alpha",gen_ai_request_model="other",error_type="client_disconnected"} 1
+gen_ai_client_operation_duration_seconds_count{gen_ai_operation_name="chat",gen_ai_provider_name="alpha",gen_ai_request_model="other",error_type="upstream_rejected"} 1
+gen_ai_client_operation_duration_seconds_count{gen_ai_operation_name="chat",gen_ai_provider_name="alpha",gen_ai_request_model="other",error_type="upstream_timeout"} 1
+gen_ai_server_time_per_output_token_seconds_count{gen_ai_operation_name="chat",gen_ai_provider_name="alpha",gen_ai_request_model="main-stream"} 1
+gen_ai_server_time_to_first_token_seconds_count{gen_ai_operation_name="chat",gen_ai_provider_name="alpha",gen_ai_request_model="main-stream"} 1
+gen_ai_server_time_to_first_token_seconds_count{gen_ai_operation_name="chat",gen_ai_provider_name="alpha",gen_ai_request_model="other"} 1
+"#
+        )
+    );
     let after = faregate.metrics();
     assert_eq!(after.value("faregate_requests_in_flight", &[("dialect", "openai")]), Some(0.0));
     let connections = |provider| after.sum("faregate_upstream_connections_total", &[("provider", provider)]);
@@ -254,6 +276,7 @@ fn a_reload_takes_old_targets_away_and_a_refused_one_is_told() {
     let upstream = Upstream::json(200, OK);
     let (one, two) = (config(&upstream, &upstream), config(&upstream, &upstream));
     let without_beta = two.replace("  beta:", "  gamma:").replace("provider: beta", "provider: gamma");
+    let without_beta = without_beta.replace("app: batch", "app: other");
     let faregate = Faregate::start(&one);
     let before = faregate.metrics();
     let generation = before.value("faregate_config_generation", &[]).unwrap();
@@ -263,6 +286,7 @@ fn a_reload_takes_old_targets_away_and_a_refused_one_is_told() {
 
     faregate.rewrite(&without_beta);
     faregate.wait_logged("configuration reloaded");
+    faregate.wait_logged("observe: changes here need a restart");
     eventually("the new table's targets", || {
         faregate.metrics().sum("faregate_target_up", &[("provider", "gamma")]) == 1.0
     });
