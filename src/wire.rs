@@ -143,7 +143,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
                     if let Poll::Ready(sent) = Pin::new(&mut self.io).poll_write(cx, rest) {
                         return Poll::Ready(sent);
                     }
-                    if listening && self.input.len() < SCRATCH && let Poll::Ready(heard) = self.poll_fill(cx) {
+                    if listening
+                        && self.input.len() < SCRATCH
+                        && let Poll::Ready(heard) = self.poll_fill(cx)
+                    {
                         // The end of the peer's sending side is not the end of its reading side.
                         listening = matches!(heard, Ok(n) if n > 0);
                         return Poll::Ready(Ok(0));

@@ -111,8 +111,7 @@ impl<'a> Attempt<'a> {
         let stream = is_event_stream(&head);
         let encoded = head.headers.get("content-encoding").is_some_and(|e| !e.eq_ignore_ascii_case(b"identity"));
         let rewritten = strip && stream && !encoded;
-        let mut tap =
-            (!encoded).then(|| Tap::new(self.call.dialect, self.call.operation, stream, rewritten));
+        let mut tap = (!encoded).then(|| Tap::new(self.call.dialect, self.call.operation, stream, rewritten));
         let mut held = SmallVec::new();
         let mut ended = false;
         let mut refusal = None;

@@ -27,7 +27,8 @@ pub(super) async fn run<D: Downstream>(
     route.retry_budget.deposit();
     let deadline = call.accepted + route.timeouts.total;
     let last = candidates.len().saturating_sub(1);
-    let mut marks = Marks { request_id: exchange.request_id().into(), route: Some(route.name.clone()), ..Marks::default() };
+    let mut marks =
+        Marks { request_id: exchange.request_id().into(), route: Some(route.name.clone()), ..Marks::default() };
     let mut failed: Option<Failure> = None;
     'targets: for at in 0..candidates.len() {
         let target = Arc::clone(&candidates[at].target);

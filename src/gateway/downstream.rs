@@ -59,7 +59,11 @@ pub trait Downstream: Send {
     fn body_length(&self) -> BodyLength;
 
     /// The whole body, under a limit and within the budget; asks for it first where the client waits to be asked.
-    fn read_body(&mut self, limit: usize, budget: &BodyBudget) -> impl Future<Output = Result<(Bytes, Held), ReadError>> + Send;
+    fn read_body(
+        &mut self,
+        limit: usize,
+        budget: &BodyBudget,
+    ) -> impl Future<Output = Result<(Bytes, Held), ReadError>> + Send;
 
     /// The next part of a body that streams through; `None` at its end.
     fn next_chunk(&mut self) -> impl Future<Output = Result<Option<Bytes>, ReadError>> + Send;

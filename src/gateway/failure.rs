@@ -54,7 +54,8 @@ impl Failure {
 
     /// A key is configured but cannot be read.
     pub(super) fn no_key(provider: &str) -> Self {
-        let message = format!("no key for the provider `{provider}`: its environment variable or file is empty or missing");
+        let message =
+            format!("no key for the provider `{provider}`: its environment variable or file is empty or missing");
         let error = ClientError::new(Kind::UpstreamConnect, message);
         Self { on: RetryOn::Unauthorized, outcome: Outcome::UpstreamRejected, reply: None, error, retry_after: None }
     }

@@ -91,7 +91,10 @@ pub(super) async fn serve<D: Downstream>(
     let outcome = relay(call, target, &mut conn, &answered, &marks, down, exchange).await;
     exchange.end_attempt(outcome);
     exchange.set_outcome(outcome, answered.status);
-    if matches!(outcome, Outcome::Ok | Outcome::UpstreamRejected | Outcome::UpstreamError | Outcome::UpstreamRateLimited) {
+    if matches!(
+        outcome,
+        Outcome::Ok | Outcome::UpstreamRejected | Outcome::UpstreamError | Outcome::UpstreamRateLimited
+    ) {
         conn.release();
     }
     Ok(())
@@ -228,8 +231,8 @@ fn is_idempotent(method: &Method) -> bool {
 
 /// Whether the client asks to change the protocol (RFC 9110, 7.8).
 fn wants_upgrade(headers: &Headers) -> bool {
-    let asked = headers.get_all("connection").any(|value| {
-        value.split(|b| *b == b',').any(|option| option.trim_ascii().eq_ignore_ascii_case(b"upgrade"))
-    });
+    let asked = headers
+        .get_all("connection")
+        .any(|value| value.split(|b| *b == b',').any(|option| option.trim_ascii().eq_ignore_ascii_case(b"upgrade")));
     asked && headers.get("upgrade").is_some()
 }

@@ -7,7 +7,13 @@ use crate::routing::Endpoint;
 
 /// The path at an endpoint for a call of a known API: the endpoint's base and the API's suffix; or, where the call was
 /// addressed to this very provider in a form of the provider's own (a deployment in the path), that form.
-pub(super) fn of_api(endpoint: &Endpoint, api: &ApiCall<'_>, rest: &str, addressed: bool, model: Option<&str>) -> String {
+pub(super) fn of_api(
+    endpoint: &Endpoint,
+    api: &ApiCall<'_>,
+    rest: &str,
+    addressed: bool,
+    model: Option<&str>,
+) -> String {
     if let (Some(asked), true) = (api.path_model, addressed) {
         return match model {
             Some(model) if model != asked => replace_segment(rest, asked, model),

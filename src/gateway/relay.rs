@@ -77,8 +77,9 @@ pub(super) async fn run<D: Downstream>(
             }
             broken => {
                 let error = match broken {
-                    Ok(Err(error)) => ClientError::new(Kind::UpstreamBroken, "the provider broke off its answer")
-                        .with_source(error),
+                    Ok(Err(error)) => {
+                        ClientError::new(Kind::UpstreamBroken, "the provider broke off its answer").with_source(error)
+                    }
                     _ => ClientError::new(Kind::UpstreamTimeout, format!("the provider sent nothing for {idle:?}")),
                 };
                 health.record(false, Instant::now());

@@ -4,8 +4,8 @@
 use bytes::Bytes;
 
 use super::answer::Answer;
-use super::downstream::{Downstream, End, ReadError};
 use super::call::Call;
+use super::downstream::{Downstream, End, ReadError};
 use super::failure::Failure;
 use super::forward::{self, Marks};
 use crate::dialect;

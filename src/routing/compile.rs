@@ -20,8 +20,8 @@ use super::policy::{HealthPolicy, RetryPolicy, Timeouts};
 use super::provider::{Provider, slot};
 use super::route::{Route, Target};
 use super::table::RoutingTable;
-use crate::config::{Config, ResolvedProvider};
 use crate::config::types::{self as config, AuthScheme, DialectName, Strategy, StreamUsage};
+use crate::config::{Config, ResolvedProvider};
 use crate::dialect::DialectId;
 
 /// Why a configuration cannot be compiled.

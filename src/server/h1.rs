@@ -26,7 +26,12 @@ const LINGER: Duration = Duration::from_millis(500);
 /// What serves the calls of a listener.
 pub trait Handler: Send + Sync + 'static {
     /// Serves one call.
-    fn call<D: Downstream>(&self, head: &RequestHead, down: &mut D, accepted: Instant) -> impl Future<Output = ()> + Send;
+    fn call<D: Downstream>(
+        &self,
+        head: &RequestHead,
+        down: &mut D,
+        accepted: Instant,
+    ) -> impl Future<Output = ()> + Send;
 
     /// Whether connections end after their call.
     fn is_stopping(&self) -> bool {

@@ -8,12 +8,12 @@ use std::time::{Duration, Instant, SystemTime};
 
 use parking_lot::Mutex;
 
+use super::simulate::SimulatedHost;
 use crate::config::types::DialectName;
 use crate::config::{self, Config, ResolvedProvider, Surroundings};
 use crate::gateway::{Gateway, Live};
 use crate::metering::Meter;
 use crate::routing::RoutingTable;
-use super::simulate::SimulatedHost;
 use crate::telemetry::Telemetry;
 use crate::upstream::Upstreams;
 
@@ -54,9 +54,10 @@ impl Source {
             Self::File(path) => {
                 let checked = config::check_file(path, &Surroundings::process());
                 let notes = checked.problems.warnings().map(ToString::to_string).collect();
-                checked.into_result().map(|config| (config, notes)).map_err(|problems| {
-                    problems.errors().map(ToString::to_string).collect()
-                })
+                checked
+                    .into_result()
+                    .map(|config| (config, notes))
+                    .map_err(|problems| problems.errors().map(ToString::to_string).collect())
             }
         }
     }

@@ -21,6 +21,7 @@ use super::h1::{Handler, Manners, serve_connection};
 use super::h2::H2App;
 use super::listen::{Bound, ListenError};
 use super::reload::{self, LastReload, Reloader, Source};
+use super::simulate::{Simulated, SimulatedHost};
 use super::stop::Stop;
 use super::watch::FileWatch;
 use crate::config::Config;
@@ -28,7 +29,6 @@ use crate::config::types::{LogFormat, ServerTls};
 use crate::gateway::{self, BodyBudget, Downstream, Gateway, InboundKeys, Settings};
 use crate::http1::RequestHead;
 use crate::metering::{Meter, MeterError, MeterOptions};
-use super::simulate::{Simulated, SimulatedHost};
 use crate::telemetry::{Telemetry, logs};
 
 /// How often keys are looked at for a change, and idle connections for their age.
@@ -130,7 +130,15 @@ pub fn run(options: &RunOptions) -> Result<(), RunError> {
     };
     let mut server = Server::new_with_opt_and_conf(None, conf);
     let max_connections = config.server.limits.connections;
-    server.add_service(ApiService(Some((api, tls, gateway.clone(), manners.clone(), simulated, max_connections, stopping.clone()))));
+    server.add_service(ApiService(Some((
+        api,
+        tls,
+        gateway.clone(),
+        manners.clone(),
+        simulated,
+        max_connections,
+        stopping.clone(),
+    ))));
     server.add_service(ControlService(Some((admin, reloader, manners, stopping))));
     tracing::info!(api = %api_address, admin = %admin_address, source = source.shown(), version = env!("CARGO_PKG_VERSION"), "listening");
     if options.print_addresses {
@@ -193,15 +201,8 @@ fn acceptor(tls: &ServerTls) -> Result<Arc<Acceptor>, RunError> {
     Ok(Arc::new(settings.build()))
 }
 
-type ApiParts = (
-    Bound,
-    Option<Arc<Acceptor>>,
-    Arc<Gateway>,
-    Arc<Manners>,
-    Arc<SimulatedHost>,
-    usize,
-    watch::Receiver<bool>,
-);
+type ApiParts =
+    (Bound, Option<Arc<Acceptor>>, Arc<Gateway>, Arc<Manners>, Arc<SimulatedHost>, usize, watch::Receiver<bool>);
 
 /// The API's listener, and the simulated provider's, on the workers' threads.
 struct ApiService(Option<ApiParts>);

@@ -3,9 +3,9 @@
 use crate::config::types::Simulate;
 
 const WORDS: [&str; 32] = [
-    "the", "fare", "of", "every", "route", "is", "shown", "at", "gate", "before", "you", "board", "a", "token", "costs",
-    "what", "it", "and", "no", "more", "while", "streams", "flow", "as", "they", "come", "this", "answer", "was", "made",
-    "up", "here",
+    "the", "fare", "of", "every", "route", "is", "shown", "at", "gate", "before", "you", "board", "a", "token",
+    "costs", "what", "it", "and", "no", "more", "while", "streams", "flow", "as", "they", "come", "this", "answer",
+    "was", "made", "up", "here",
 ];
 
 /// FNV-1a, 64 bits: stable from run to run.
@@ -64,11 +64,8 @@ mod tests {
 
     #[test]
     fn prices_are_exact() {
-        let settings = Simulate {
-            input_price: Some("0.15".into()),
-            output_price: Some("0.600001".into()),
-            ..Simulate::default()
-        };
+        let settings =
+            Simulate { input_price: Some("0.15".into()), output_price: Some("0.600001".into()), ..Simulate::default() };
         assert_eq!(cost(&settings, 1_000_000, 1_000_000), Some(0.750001));
         assert_eq!(cost(&settings, 3, 0), Some(0.00000045));
         assert_eq!(cost(&Simulate::default(), 3, 3), None);

@@ -60,9 +60,8 @@ async fn race(addresses: &[IpSocketAddr]) -> Result<TcpStream, String> {
     let mut failures = Vec::new();
     running.extend(rest.next().map(connect));
     loop {
-        let head_start = async {
-            if rest.len() > 0 { tokio::time::sleep(HEAD_START).await } else { std::future::pending().await }
-        };
+        let head_start =
+            async { if rest.len() > 0 { tokio::time::sleep(HEAD_START).await } else { std::future::pending().await } };
         tokio::select! {
             done = running.next() => match done {
                 Some(Ok(stream)) => return Ok(stream),

@@ -59,7 +59,10 @@ enum Source {
     Nothing,
     Client,
     Fixed,
-    File { path: PathBuf, seen: Mutex<Option<(SystemTime, u64)>> },
+    File {
+        path: PathBuf,
+        seen: Mutex<Option<(SystemTime, u64)>>,
+    },
 }
 
 impl Credential {
@@ -170,8 +173,7 @@ mod tests {
     fn a_rotated_file_is_read_again_and_a_vanished_one_keeps_the_key() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("key");
-        let from_file =
-            Credentials::Secret(SecretSource { file: Some(path.clone()), ..SecretSource::default() });
+        let from_file = Credentials::Secret(SecretSource { file: Some(path.clone()), ..SecretSource::default() });
         let credential = Credential::new(Some(&from_file), bearer, |_| None);
         assert_eq!(value(&credential), "Missing");
         std::fs::write(&path, "first\n").unwrap();

@@ -3,8 +3,8 @@
 
 use std::hash::{BuildHasher, RandomState};
 use std::net::{Ipv4Addr, SocketAddr as IpSocketAddr};
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use pingora_core::connectors::http::v2::Connector;
@@ -268,7 +268,8 @@ impl Origin {
 
     async fn make(self: &Arc<Self>, permit: Permit, fresh: bool) -> Result<(Conn, bool), ConnectError> {
         let host = || self.shown.to_string();
-        let refused = |error: Box<pingora_error::Error>| ConnectError::Refused { host: host(), reason: explain(&error) };
+        let refused =
+            |error: Box<pingora_error::Error>| ConnectError::Refused { host: host(), reason: explain(&error) };
         let connector = self.connector.get().await.map_err(|reason| ConnectError::Tls { host: host(), reason })?;
         if !self.h2 {
             let stream = connector.transport().new_stream(&self.peer).await.map_err(refused)?;

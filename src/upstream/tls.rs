@@ -31,9 +31,7 @@ pub(super) struct Lazy {
 impl Connectors {
     /// The connector for these settings.
     pub(super) fn get(&self, tls: Option<&ClientTls>) -> Arc<Lazy> {
-        let key: Key = tls.map_or((None, None), |tls| {
-            (tls.ca.clone(), tls.certificate.clone().zip(tls.key.clone()))
-        });
+        let key: Key = tls.map_or((None, None), |tls| (tls.ca.clone(), tls.certificate.clone().zip(tls.key.clone())));
         let mut all = self.0.lock();
         all.retain(|_, lazy| Arc::strong_count(lazy) > 1);
         all.entry(key.clone()).or_insert_with(|| Arc::new(Lazy { key, made: OnceCell::new() })).clone()

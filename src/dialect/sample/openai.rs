@@ -129,8 +129,7 @@ fn chat_events(sample: &Sample<'_>) -> (Vec<Bytes>, Vec<Bytes>, Vec<Bytes>) {
     let choice = |delta: Value, finish: Value| json!({ "index": 0, "delta": delta, "finish_reason": finish });
     let role = choice(json!({ "role": "assistant", "content": "" }), Value::Null);
     let opening = vec![data(&chunk(json!([role]), Value::Null))];
-    let word =
-        |word: &String| data(&chunk(json!([choice(json!({ "content": word }), Value::Null)]), Value::Null));
+    let word = |word: &String| data(&chunk(json!([choice(json!({ "content": word }), Value::Null)]), Value::Null));
     let words = sample.words.iter().map(word).collect();
     let closing = close(sample, choice(json!({}), finish(sample).into()), chunk);
     (opening, words, closing)
@@ -147,7 +146,8 @@ fn completion_events(sample: &Sample<'_>) -> (Vec<Bytes>, Vec<Bytes>, Vec<Bytes>
         }
         chunk
     };
-    let choice = |text: &str, finish: Value| json!({ "index": 0, "text": text, "logprobs": null, "finish_reason": finish });
+    let choice =
+        |text: &str, finish: Value| json!({ "index": 0, "text": text, "logprobs": null, "finish_reason": finish });
     let word = |word: &String| data(&chunk(json!([choice(word, Value::Null)]), Value::Null));
     let words = sample.words.iter().map(word).collect();
     (Vec::new(), words, close(sample, choice("", finish(sample).into()), chunk))
