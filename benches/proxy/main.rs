@@ -28,6 +28,7 @@ struct Plan {
     idle_connections: usize,
     starts: usize,
     workers: usize,
+    faregate: std::path::PathBuf,
     /// Only cases whose name holds this.
     only: Option<String>,
 }
@@ -40,6 +41,7 @@ const HELP: &str = "Faregate beside nginx, over a fake upstream, in interleaved 
   --connections A,B   closed-loop cases (default 1,16,64,256)
   --rate N            open loop, requests a second (default 3000)
   --workers N         workers of both proxies (default: one per core)
+  --faregate PATH     another build of Faregate
   --only TEXT         only cases whose name holds this, such as `stream` or `memory`";
 
 impl Plan {
@@ -55,6 +57,7 @@ impl Plan {
             idle_connections: 1000,
             starts: 11,
             workers: std::thread::available_parallelism().map_or(2, usize::from),
+            faregate: env!("CARGO_BIN_EXE_faregate").into(),
             only: None,
         }
     }
@@ -82,6 +85,7 @@ impl Plan {
                 "--connections" => {
                     plan.connections = value()?.split(',').map(|n| number(n.into())).collect::<Result<_, _>>()?;
                 }
+                "--faregate" => plan.faregate = value()?.into(),
                 "--only" => plan.only = Some(value()?),
                 _ => return Err(format!("{arg} is not known; see --help")),
             }

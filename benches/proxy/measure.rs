@@ -22,7 +22,7 @@ pub fn run(plan: &Plan) -> io::Result<()> {
     let proxies = Proxies {
         upstream,
         nginx: Proxy::nginx(dir.path(), upstream, plan.workers)?,
-        faregate: Proxy::faregate(dir.path(), upstream, plan.workers)?,
+        faregate: Proxy::faregate(&plan.faregate, dir.path(), upstream, plan.workers)?,
     };
     if plan.wants("memory") {
         // What is resident before the first call.
@@ -97,7 +97,7 @@ fn starts(plan: &Plan, upstream: SocketAddr) -> io::Result<()> {
     for _ in 0..plan.starts {
         let dir = tempfile::tempdir()?;
         times[0].push(Proxy::nginx(dir.path(), upstream, plan.workers)?.ready_after);
-        times[1].push(Proxy::faregate(dir.path(), upstream, plan.workers)?.ready_after);
+        times[1].push(Proxy::faregate(&plan.faregate, dir.path(), upstream, plan.workers)?.ready_after);
     }
     report::starts(&times);
     Ok(())
@@ -115,7 +115,7 @@ fn parked(plan: &Plan, upstream: SocketAddr) -> io::Result<()> {
         Ok::<_, io::Error>(memory)
     };
     let nginx = hold(&Proxy::nginx(dir.path(), upstream, plan.workers)?)?;
-    let faregate = hold(&Proxy::faregate(dir.path(), upstream, plan.workers)?)?;
+    let faregate = hold(&Proxy::faregate(&plan.faregate, dir.path(), upstream, plan.workers)?)?;
     report::memory(&format!("memory, {} waiting connections", plan.idle_connections), nginx, faregate);
     Ok(())
 }

@@ -41,7 +41,7 @@ impl Drop for Proxy {
 
 impl Proxy {
     /// Faregate as it comes: routes, usage records, metrics, two targets.
-    pub fn faregate(dir: &Path, upstream: SocketAddr, workers: usize) -> io::Result<Self> {
+    pub fn faregate(program: &Path, dir: &Path, upstream: SocketAddr, workers: usize) -> io::Result<Self> {
         let config = dir.join("faregate.yaml");
         fs::write(
             &config,
@@ -58,7 +58,7 @@ impl Proxy {
             ),
         )?;
         let began = Instant::now();
-        let mut child = Command::new(env!("CARGO_BIN_EXE_faregate"))
+        let mut child = Command::new(program)
             .args(["run", "--print-addresses", "--config"])
             .arg(&config)
             .env_clear()
