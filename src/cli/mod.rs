@@ -1,5 +1,6 @@
 //! Subcommands.
 
+pub mod metrics;
 pub mod run;
 
 use clap::{Parser, Subcommand};
@@ -16,6 +17,9 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Run(run::RunArgs),
+    /// Print the reference of all metrics.
+    #[command(hide = true)]
+    Metrics,
 }
 
 impl Cli {
@@ -23,6 +27,7 @@ impl Cli {
     pub fn run(self) -> ExitCode {
         match self.command {
             Command::Run(args) => run::run(args),
+            Command::Metrics => metrics::run(),
         }
     }
 }

@@ -16,7 +16,7 @@ in the environment (OPENAI_API_KEY, ANTHROPIC_API_KEY, ...) is enabled. With no 
 provider answers.
 
 The configuration is read again when its file changes, on SIGHUP, and on POST /admin/reload; a bad one never replaces a \
-good one. SIGTERM lets calls in flight finish.")]
+good one. SIGTERM lets calls in flight finish; SIGUSR2 starts a process that takes over.")]
 #[command(after_help = "Examples:
   faregate run
   faregate run --config faregate.yaml
@@ -30,11 +30,17 @@ pub struct RunArgs {
     /// Print the addresses as one JSON line on standard output once calls can come.
     #[arg(long)]
     print_addresses: bool,
+    /// Take the listeners over from the process that runs, without dropping a call.
+    ///
+    /// Both processes' configurations must name the same `server.upgrade_socket`. The running process finishes its calls
+    /// and exits once this one serves. Where none runs, this is an ordinary start.
+    #[arg(long)]
+    upgrade: bool,
 }
 
 /// Runs until the process is told to stop.
 pub fn run(args: RunArgs) -> ExitCode {
-    let options = RunOptions { config: args.config, print_addresses: args.print_addresses };
+    let options = RunOptions { config: args.config, print_addresses: args.print_addresses, upgrade: args.upgrade };
     match server::run(&options) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

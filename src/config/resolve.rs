@@ -82,6 +82,7 @@ fn auth(provider: &Provider, preset: Option<&Preset>, dialect: DialectName) -> A
 
 fn merge(provider: &Provider, preset: Option<&Preset>, env: &dyn Fn(&str) -> Option<String>) -> Provider {
     let mut merged = provider.clone();
+    merged.dialect = Some(main_dialect(provider, preset));
     merged.auth = Some(auth(provider, preset, main_dialect(provider, preset)));
     let preset = preset.cloned().unwrap_or_default();
     merged.stream_usage = merged.stream_usage.or(preset.stream_usage).or(Some(StreamUsage::Ask));

@@ -58,8 +58,8 @@ pub struct Server {
     pub grace: Span,
     /// What it means when a client closes its sending side while it waits for the answer.
     pub half_close: HalfClose,
-    /// Unix socket over which a new process takes over the listeners (`faregate run --upgrade`, then SIGQUIT to
-    /// the old one).
+    /// Unix socket over which a new process takes over the listeners: `faregate run --upgrade`, or SIGUSR2 to the
+    /// running process. No call is dropped.
     #[schemars(with = "Option<FilePath>")]
     pub upgrade_socket: Option<PathBuf>,
 }
@@ -116,6 +116,19 @@ pub struct SecretSource {
     pub insecure_inline: Option<String>,
 }
 
+impl SecretSource {
+    /// The secret, without surrounding white space; `None` when it cannot be read or is empty.
+    pub fn read(&self, env: &dyn Fn(&str) -> Option<String>) -> Option<String> {
+        let text = match self {
+            Self { file: Some(path), .. } => std::fs::read_to_string(path).ok(),
+            Self { env: Some(name), .. } => env(name),
+            Self { insecure_inline, .. } => insecure_inline.clone(),
+        }?;
+        let secret = text.trim();
+        (!secret.is_empty()).then(|| secret.to_owned())
+    }
+}
+
 /// Shows where the secret stands, never the secret.
 impl std::fmt::Debug for SecretSource {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -147,7 +160,7 @@ pub struct Limits {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ClientTimeouts {
-    /// From a request's first byte to the end of its headers.
+    /// From a request's first byte to the end of its headers. A TLS handshake may take as long.
     pub head: Span,
     /// Between two reads of a request body.
     pub body: Span,
@@ -223,6 +236,11 @@ pub struct Traces {
     #[serde(default = "one")]
     #[schemars(range(min = 0.0, max = 1.0))]
     pub sample: f64,
+    /// Headers sent to the collector, such as the one that holds its key; those of the environment variable
+    /// OTEL_EXPORTER_OTLP_HEADERS are sent too.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("propertyNames" = { "format": "header-name" }))]
+    pub headers: BTreeMap<String, SecretSource>,
 }
 
 fn one() -> f64 {

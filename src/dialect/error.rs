@@ -139,14 +139,17 @@ fn kind(status: u16, said: &Said<'_>, message: &str) -> UpstreamErrorKind {
         500.. => return ServerError,
         _ => {}
     }
-    if let Some(kind) = by_code(code).or_else(|| by_code(words)) {
-        return kind;
+    match by_code(code).or_else(|| by_code(words)) {
+        // The general word for a fault of the request: the message may know better.
+        Some(Invalid) | None => {}
+        Some(kind) => return kind,
     }
     match status {
-        400 | 405..=499 if is_about_key(message) => Unauthorized,
+        400..=499 if is_about_key(message) => Unauthorized,
+        400..=499 if is_about_model(message) => NotFound,
         408 => Other,
         400..=499 => Invalid,
-        _ => Other,
+        _ => by_code(code).or_else(|| by_code(words)).unwrap_or(Other),
     }
 }
 
@@ -175,7 +178,7 @@ fn by_code(code: &str) -> Option<UpstreamErrorKind> {
 }
 
 fn is_too_long(text: &str) -> bool {
-    const SIGNS: [&str; 10] = [
+    const SIGNS: [&str; 14] = [
         "context_length_exceeded",
         "exceed_context_size",
         "too_many_prompt_tokens",
@@ -186,6 +189,10 @@ fn is_too_long(text: &str) -> bool {
         "prompt is too long",
         "input is too long",
         "too many input tokens",
+        "input tokens exceed",
+        "exceeds the maximum number of tokens",
+        "number of input tokens exceeds",
+        "messages is too long",
     ];
     let text = text.to_ascii_lowercase();
     SIGNS.iter().any(|sign| text.contains(sign))
@@ -194,6 +201,21 @@ fn is_too_long(text: &str) -> bool {
 fn is_about_key(message: &str) -> bool {
     let message = message.to_ascii_lowercase();
     message.contains("api key") && ["incorrect", "invalid", "not valid", "missing"].iter().any(|w| message.contains(w))
+}
+
+/// Hosts that answer 400 where others answer 404.
+fn is_about_model(message: &str) -> bool {
+    const SIGNS: [&str; 6] = [
+        "not a valid model",
+        "model identifier is invalid",
+        "invalid model",
+        "supported models are",
+        "supported api model names",
+        "no such model",
+    ];
+    let message = message.to_ascii_lowercase();
+    SIGNS.iter().any(|sign| message.contains(sign))
+        || (message.contains("model") && ["does not exist", "not found"].iter().any(|sign| message.contains(sign)))
 }
 
 /// A body that is not JSON, on one line and without its tags.

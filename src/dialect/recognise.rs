@@ -11,7 +11,8 @@ use super::{ApiCall, DialectId, Operation};
 /// Segments of a path that are kept apart; longer paths are no API call.
 const MAX_SEGMENTS: usize = 24;
 
-/// What API `path` (vendor prefix already taken off, no query) asks for; `None` when it belongs to no API known here.
+/// What API `path` (vendor prefix already taken off, no query) asks for; `None` when it belongs to no API known here,
+/// a vendor's native one for example, whose paths must reach the vendor as they are.
 pub fn recognise<'a>(method: &Method, path: &'a str) -> Option<ApiCall<'a>> {
     let path = path.split(['?', '#']).next().unwrap_or(path);
     let segments = Segments::of(path)?;
@@ -22,7 +23,10 @@ pub fn recognise<'a>(method: &Method, path: &'a str) -> Option<ApiCall<'a>> {
     }
     let first = segments.mount_end();
     let (suffix, tail) = (segments.from(first), &segments.words[first..]);
-    let (dialect, operation) = resource(method, tail, first > 0)?;
+    if segments.version_at(first).is_some_and(is_native_version) {
+        return None;
+    }
+    let (dialect, operation) = resource(method, tail)?;
     Some(ApiCall { dialect, operation, suffix, path_model: segments.path_model() })
 }
 
@@ -47,18 +51,19 @@ fn generation<'a>(path: &Segments<'a>) -> Option<ApiCall<'a>> {
 }
 
 /// What the first segment after the mount says of everything else.
-fn resource(method: &Method, tail: &[&str], mounted: bool) -> Option<(DialectId, Operation)> {
-    let openai = Some((DialectId::OpenAi, Operation::Other));
+fn resource(method: &Method, tail: &[&str]) -> Option<(DialectId, Operation)> {
     match tail {
         ["models", ..] if matches!(*method, Method::GET | Method::HEAD) => Some((DialectId::OpenAi, Operation::Models)),
+        // Models are listed and deleted; who posts to one speaks another API.
+        ["models", ..] if *method == Method::POST => None,
         ["messages", ..] => Some((DialectId::Anthropic, Operation::Other)),
-        [
-            "chat" | "completions" | "responses" | "embeddings" | "models" | "files" | "uploads" | "batches" | "images"
+        ["chat", "completions", ..]
+        | [
+            "completions" | "responses" | "embeddings" | "models" | "files" | "uploads" | "batches" | "images"
             | "audio" | "moderations" | "fine_tuning" | "vector_stores" | "assistants" | "threads" | "conversations"
             | "containers" | "evals" | "realtime" | "videos" | "organization" | "engines" | "skills" | "rerank",
             ..,
-        ] => openai,
-        [_, ..] if mounted => Some((DialectId::Opaque, Operation::Other)),
+        ] => Some((DialectId::OpenAi, Operation::Other)),
         _ => None,
     }
 }
@@ -107,6 +112,11 @@ impl<'a> Segments<'a> {
         }
     }
 
+    /// The version that stands right before the segment `index`.
+    fn version_at(&self, index: usize) -> Option<&'a str> {
+        self.words.get(index.checked_sub(1)?).copied().filter(|word| is_version(word))
+    }
+
     /// Whether the `length` last segments are mounted where messages are: a thread's messages are something else.
     fn mounts_messages(&self, length: usize) -> bool {
         let mount = &self.words[..self.words.len() - length];
@@ -124,4 +134,10 @@ impl<'a> Segments<'a> {
 fn is_version(word: &str) -> bool {
     let mut bytes = word.bytes();
     bytes.next() == Some(b'v') && bytes.next().is_some_and(|b| b.is_ascii_digit()) && word.len() <= 10
+}
+
+/// Whether a version is one under which vendors serve an API of their own: `v2`, `v1beta`. Hosts that are compatible
+/// write `v1`, or a later number (`v4`) where their platform counts on.
+fn is_native_version(version: &str) -> bool {
+    version == "v2" || version.bytes().skip(2).any(|b| b.is_ascii_alphabetic())
 }

@@ -75,6 +75,11 @@ impl Walker {
         }
     }
 
+    /// Whether nothing but white space was read yet.
+    pub(super) fn is_untouched(&self) -> bool {
+        self.mode == Mode::Start
+    }
+
     /// Whether the outermost object is complete.
     pub(super) fn is_complete(&self) -> bool {
         self.mode == Mode::Complete

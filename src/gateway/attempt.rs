@@ -11,6 +11,7 @@ use super::call::{Call, Request};
 use super::failure::{Failure, Reply};
 use super::outgoing::Outgoing;
 use super::paths;
+use super::waits::noting_waits;
 use crate::config::types::{RetryOn, StreamUsage};
 use crate::dialect::{Operation, Tap};
 use crate::error::{ClientError, Kind};
@@ -89,6 +90,7 @@ impl<'a> Attempt<'a> {
 
     /// Makes the attempt. May be dropped at any await: the connection closes with it.
     pub(super) async fn run(&self, exchange: &mut Exchange) -> Result<Ready, Failure> {
+        exchange.attempt_at(&self.endpoint.host, self.endpoint.port);
         let provider = &self.target.provider;
         let addressed = self.call.addresses(provider);
         let key = self.link.credential().inject(self.call.dialect, addressed);
@@ -172,6 +174,7 @@ impl<'a> Attempt<'a> {
             app_header: &call.gateway.settings.app_header,
             request_id: exchange.request_id(),
             traceparent,
+            tracestate: exchange.continues_trace(),
             read: true,
             upgrade: false,
         };
@@ -199,8 +202,9 @@ impl<'a> Attempt<'a> {
             let mut conn = opened.conn;
             let first_byte = self.bound(self.target.timeouts.first_byte);
             let talk = async {
-                conn.send(head, RequestBody::Whole(body)).await?;
-                exchange.request_sent();
+                let (sent, waited) = noting_waits(conn.send(head, RequestBody::Whole(body))).await;
+                sent?;
+                exchange.request_sent(waited);
                 conn.response(&head.method).await
             };
             match within(first_byte, talk).await {

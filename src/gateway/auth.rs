@@ -1,13 +1,12 @@
 //! Inbound keys: who may call, and as which app.
 
 use std::fmt;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use subtle::ConstantTimeEq;
 
-use crate::config::types::{InboundKey, SecretSource};
+use crate::config::types::InboundKey;
 use crate::http1::Headers;
 
 /// Headers in which clients send a key; the SDKs of all dialects use one of them.
@@ -50,8 +49,8 @@ impl InboundKeys {
         let mut keys = Vec::with_capacity(self.sources.len());
         for source in &self.sources {
             let name: Arc<str> = source.name.as_str().into();
-            match secret(&source.key, env) {
-                Some(key) => keys.push((name, key)),
+            match source.key.read(env) {
+                Some(key) => keys.push((name, key.into_bytes().into())),
                 None => match before.iter().find(|(n, _)| *n == name) {
                     Some(kept) => keys.push(kept.clone()),
                     None => missing.push(format!("server.keys: the key `{name}` cannot be read or is empty")),
@@ -85,20 +84,6 @@ impl InboundKeys {
     }
 }
 
-fn secret(source: &SecretSource, env: &dyn Fn(&str) -> Option<String>) -> Option<Box<[u8]>> {
-    let text = match source {
-        SecretSource { file: Some(path), .. } => read(path)?,
-        SecretSource { env: Some(name), .. } => env(name)?,
-        SecretSource { insecure_inline, .. } => insecure_inline.clone()?,
-    };
-    let key = text.trim();
-    (!key.is_empty()).then(|| key.as_bytes().into())
-}
-
-fn read(path: &PathBuf) -> Option<String> {
-    std::fs::read_to_string(path).ok()
-}
-
 fn strip_bearer(value: &[u8]) -> &[u8] {
     match value.split_at_checked(7) {
         Some((scheme, key)) if scheme.eq_ignore_ascii_case(b"bearer ") => key.trim_ascii(),
@@ -109,6 +94,7 @@ fn strip_bearer(value: &[u8]) -> &[u8] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::types::SecretSource;
 
     fn keys() -> InboundKeys {
         let inline = |name: &str, key: &str| InboundKey {

@@ -57,15 +57,17 @@ pub async fn serve<D: Downstream>(gateway: &Gateway, head: &RequestHead, down: &
     let (vendor, rest) = split_prefix(&live, head.path());
     let api = dialect::recognise(&head.method, rest);
     let (dialect, operation) = match &api {
-        Some(api) => (api.dialect, api.operation),
+        Some(api) => (shared_dialect(api, vendor.as_deref(), &head.headers), api.operation),
         None => (guess_dialect(vendor.as_deref(), &head.headers), Operation::Other),
     };
+    let trace = head.headers.get("traceparent").and_then(TraceParent::parse);
     let opened = Opened {
         request_id: RequestId::from_client(head.headers.get("x-request-id")),
         dialect,
         operation,
         accepted,
-        trace: head.headers.get("traceparent").and_then(TraceParent::parse),
+        trace,
+        trace_state: trace.and_then(|_| trace_state(&head.headers)),
     };
     let seed = crate::routing::stable_hash(opened.request_id.as_str().as_bytes());
     let mut exchange = gateway.meter.open(opened);
@@ -108,7 +110,8 @@ impl<'a> Call<'a> {
             return Ok(());
         }
         let header = self.head.headers.get(&self.gateway.settings.app_header);
-        if let Some(app) = header.and_then(|value| std::str::from_utf8(value).ok()) {
+        let named = header.and_then(|value| std::str::from_utf8(value).ok()).map(str::trim);
+        if let Some(app) = named.filter(|app| !app.is_empty()) {
             exchange.set_app(app);
         }
         Ok(())
@@ -198,6 +201,12 @@ impl<'a> Call<'a> {
     }
 }
 
+/// The client's `tracestate`, which may come in several lines.
+fn trace_state(headers: &Headers) -> Option<Box<str>> {
+    let lines: Vec<&str> = headers.get_all("tracestate").filter_map(|line| std::str::from_utf8(line).ok()).collect();
+    (!lines.is_empty()).then(|| lines.join(",").into())
+}
+
 /// The provider that the first segment of a path names, and the path without it.
 fn split_prefix<'a>(live: &Live, path: &'a str) -> (Option<Arc<Provider>>, &'a str) {
     let bare = path.strip_prefix('/').unwrap_or(path);
@@ -208,6 +217,19 @@ fn split_prefix<'a>(live: &Live, path: &'a str) -> (Option<Arc<Provider>>, &'a s
             (Some(provider.clone()), if rest.is_empty() { "/" } else { rest })
         }
         None => (None, path),
+    }
+}
+
+/// The dialect of a recognised call. Lists of models, files and the like stand under the same paths in several: there
+/// the provider that the path names decides, else the client's headers.
+fn shared_dialect(api: &ApiCall<'_>, vendor: Option<&Provider>, headers: &Headers) -> DialectId {
+    if !matches!(api.operation, Operation::Models | Operation::Other) {
+        return api.dialect;
+    }
+    match vendor {
+        Some(vendor) if vendor.main_dialect() == DialectId::Anthropic => DialectId::Anthropic,
+        None if headers.get("anthropic-version").is_some() => DialectId::Anthropic,
+        _ => api.dialect,
     }
 }
 

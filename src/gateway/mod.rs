@@ -19,6 +19,7 @@ mod paths;
 mod relay;
 mod rescue;
 mod tunnel;
+mod waits;
 
 pub use answer::Answer;
 pub use auth::InboundKeys;

@@ -18,6 +18,8 @@ pub(super) struct Outgoing<'a> {
     pub(super) request_id: &'a str,
     /// Replaces the client's, whose trace it continues.
     pub(super) traceparent: Option<&'a [u8]>,
+    /// The client's `tracestate` belongs to the trace that goes on (W3C Trace Context, 4.3).
+    pub(super) tracestate: bool,
     /// The answer is read, so it must come unencoded.
     pub(super) read: bool,
     /// `Upgrade` and `Connection: upgrade` are forwarded.
@@ -72,6 +74,7 @@ impl Outgoing<'_> {
             14 if is("content-length") => false,
             15 if is("accept-encoding") => !self.read,
             11 if is("traceparent") => false,
+            10 if is("tracestate") => self.tracestate,
             12 if is("x-request-id") => false,
             _ if is(self.app_header) => false,
             _ if name.len() > 11 && name[..11].eq_ignore_ascii_case(b"x-faregate-") => false,
@@ -105,6 +108,7 @@ mod tests {
             app_header: "x-faregate-app",
             request_id: "id",
             traceparent: Some(b"tp"),
+            tracestate: false,
             read: true,
             upgrade: false,
         };

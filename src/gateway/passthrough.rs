@@ -13,6 +13,7 @@ use super::downstream::{BodyLength, Downstream, End, ReadError};
 use super::failure::Failure;
 use super::forward::{self, Marks};
 use super::outgoing::Outgoing;
+use super::waits::noting_waits;
 use super::{paths, rescue, tunnel};
 use crate::error::{ClientError, Kind};
 use crate::http1::{Headers, ResponseHead};
@@ -49,7 +50,11 @@ pub(super) async fn serve<D: Downstream>(
         model: None,
         attempts: 1,
     };
+    if down.body_length() == BodyLength::None {
+        exchange.body_complete();
+    }
     exchange.begin_attempt(call.live.meter(target).ok_or_else(inconsistent)?);
+    exchange.attempt_at(&endpoint.host, endpoint.port);
     if matches!(key, KeyInjection::Missing) {
         return fail(call, target, Failure::no_key(&target.provider.name), &marks, down, exchange).await;
     }
@@ -123,6 +128,7 @@ fn out_head(
         app_header: &call.gateway.settings.app_header,
         request_id: exchange.request_id(),
         traceparent,
+        tracestate: exchange.continues_trace(),
         read: false,
         upgrade,
     };
@@ -146,11 +152,13 @@ async fn talk<D: Downstream>(
     let broken = |error| Broken::Upstream(Failure::broken(error));
     let patience = target.timeouts.first_byte;
     let too_slow = |_| Broken::Upstream(Failure::timeout(patience));
-    within(patience, conn.send(head, body)).await.map_err(too_slow)?.map_err(broken)?;
+    let (sent, waited) = noting_waits(within(patience, conn.send(head, body))).await;
+    sent.map_err(too_slow)?.map_err(broken)?;
     if matches!(body, RequestBody::Streamed(_)) {
         while !conn.has_answer() {
             match down.next_chunk().await {
                 Ok(Some(chunk)) => {
+                    exchange.add_received(chunk.len());
                     within(patience, conn.send_chunk(&chunk)).await.map_err(too_slow)?.map_err(broken)?;
                 }
                 Ok(None) => {
@@ -162,8 +170,7 @@ async fn talk<D: Downstream>(
             }
         }
     }
-    exchange.body_complete();
-    exchange.request_sent();
+    exchange.request_sent(waited);
     match unless_gone(down, within(patience, conn.response(&head.method))).await {
         None => Ok(None),
         Some(waited) => waited.map_err(too_slow)?.map(Some).map_err(broken),
@@ -186,9 +193,12 @@ async fn relay<D: Downstream>(
     down.start(&answer);
     let mut chunks: SmallVec<[Bytes; 4]> = SmallVec::new();
     let mut ended = matches!(answer.length, BodyLength::None);
+    let mut received = Instant::now();
     loop {
         let end = if ended { End::Now(conn.trailers()) } else { End::NotYet };
-        if down.send(&chunks, end).await.is_err() {
+        let (sent, waited) = noting_waits(down.send(&chunks, end)).await;
+        exchange.chunk_in_out(received.elapsed().saturating_sub(waited));
+        if sent.is_err() {
             return Outcome::ClientDisconnected;
         }
         exchange.add_sent(chunks.iter().map(Bytes::len).sum());
@@ -200,7 +210,9 @@ async fn relay<D: Downstream>(
                 None => Outcome::Ok,
             };
         }
-        match unless_gone(down, within(target.timeouts.idle, conn.chunks(&mut chunks))).await {
+        let next = unless_gone(down, within(target.timeouts.idle, conn.chunks(&mut chunks))).await;
+        received = Instant::now();
+        match next {
             None => return Outcome::ClientDisconnected,
             Some(Ok(Ok(going_on))) => ended = !going_on,
             Some(_) => {

@@ -30,8 +30,13 @@ pub(super) fn unread(endpoint: &Endpoint, rest: &str) -> String {
     if base.is_empty() || starts_with_segment(rest, base) {
         return rest.to_owned();
     }
-    let bare = if starts_with_segment(rest, "/v1") { &rest[3..] } else { rest };
+    let bare = if has_version(base) && starts_with_segment(rest, "/v1") { &rest[3..] } else { rest };
     [base, bare].concat()
+}
+
+/// Whether a base path holds the version already, which the plain prefix then repeats.
+fn has_version(base: &str) -> bool {
+    base.split('/').any(|word| word.starts_with('v') && word[1..].starts_with(|c: char| c.is_ascii_digit()))
 }
 
 fn starts_with_segment(path: &str, prefix: &str) -> bool {
@@ -79,6 +84,7 @@ mod tests {
         assert_eq!(unread(&endpoint("/openai/v1"), "/v1/files"), "/openai/v1/files");
         assert_eq!(unread(&endpoint("/api/v1"), "/credits"), "/api/v1/credits");
         assert_eq!(unread(&endpoint(""), "/v1beta/models"), "/v1beta/models");
+        assert_eq!(unread(&endpoint("/api"), "/v1/credits"), "/api/v1/credits");
         assert_eq!(unread(&endpoint("/v1"), "/v1beta/models"), "/v1/v1beta/models");
     }
 

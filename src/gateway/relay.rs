@@ -3,8 +3,6 @@
 //! After the first byte there is no falling back: a provider that breaks off ends the answer with the dialect's own
 //! error event, or, where the answer is no event stream, visibly unfinished.
 
-use std::pin::pin;
-use std::task::Poll;
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -13,6 +11,7 @@ use smallvec::SmallVec;
 use super::attempt::{Attempt, Ready, feed};
 use super::downstream::{Downstream, End};
 use super::forward::{self, Marks};
+use super::waits::noting_waits;
 use crate::config::types::RetryOn;
 use crate::dialect::{self, Tap};
 use crate::error::{ClientError, Kind};
@@ -46,9 +45,8 @@ pub(super) async fn run<D: Downstream>(
     let mut raw: SmallVec<[Bytes; 4]> = SmallVec::new();
     let outcome = loop {
         let end = if ended { End::Now(ready.conn.trailers()) } else { End::NotYet };
-        let sending = received.elapsed();
         let (sent, waited) = noting_waits(down.send(&out, end)).await;
-        exchange.chunk_in_out(if waited { sending } else { received.elapsed() });
+        exchange.chunk_in_out(received.elapsed().saturating_sub(waited));
         if sent.is_err() {
             break Outcome::ClientDisconnected;
         }
@@ -131,20 +129,4 @@ fn finish(ready: &Ready, exchange: &mut Exchange, outcome: Outcome, status: u16)
     }
     exchange.end_attempt(outcome);
     exchange.set_outcome(outcome, status);
-}
-
-/// Runs `work` and tells whether it ever had to wait.
-async fn noting_waits<T>(work: impl Future<Output = T>) -> (T, bool) {
-    let mut work = pin!(work);
-    let mut waited = false;
-    let done = std::future::poll_fn(|cx| {
-        let polled = work.as_mut().poll(cx);
-        waited |= polled.is_pending();
-        match polled {
-            Poll::Ready(done) => Poll::Ready(done),
-            Poll::Pending => Poll::Pending,
-        }
-    })
-    .await;
-    (done, waited)
 }

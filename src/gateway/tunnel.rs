@@ -32,7 +32,8 @@ pub(super) async fn run<D: Downstream>(
     answer.mark(call.gateway, marks);
     down.start(&answer);
     exchange.set_outcome(Outcome::Ok, 101);
-    if let Ok((_, sent)) = down.tunnel(upstream).await {
+    if let Ok((received, sent)) = down.tunnel(upstream).await {
+        exchange.add_received(usize::try_from(received).unwrap_or(usize::MAX));
         exchange.add_sent(usize::try_from(sent).unwrap_or(usize::MAX));
     }
     exchange.end_attempt(Outcome::Ok);

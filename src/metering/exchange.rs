@@ -28,6 +28,8 @@ pub struct Opened {
     pub accepted: Instant,
     /// The client's `traceparent`, where it sent a valid one.
     pub trace: Option<TraceParent>,
+    /// Its `tracestate`, which means something only beside a valid `traceparent`.
+    pub trace_state: Option<Box<str>>,
 }
 
 /// The record of one call. Reported exactly once, when it is dropped: a call that was dropped without an outcome is
@@ -53,6 +55,7 @@ pub(super) struct Call {
     pub(super) route: Option<Arc<str>>,
     pub(super) body_complete: Option<Instant>,
     pub(super) attempts: SmallVec<[Attempt; 2]>,
+    /// Body complete to request sent, over all attempts; `None` until the body is complete and an attempt begun.
     pub(super) request_overhead: Option<Duration>,
     pub(super) response_overhead: Option<Duration>,
     pub(super) first_content: Option<Instant>,
@@ -67,8 +70,11 @@ pub(super) struct Attempt {
     /// What it is counted under where the target names no model.
     pub(super) model: NameId,
     pub(super) span_id: u64,
+    /// Host and port that it goes to.
+    pub(super) server: Option<(Arc<str>, u16)>,
     pub(super) started: Instant,
-    pub(super) connect: Duration,
+    /// Since when this process has been at work on it, not yet counted as overhead.
+    busy_since: Instant,
     pub(super) sent: Option<Instant>,
     pub(super) status: Option<u16>,
     /// How and after what time it ended; `None` while it runs.
@@ -78,7 +84,7 @@ pub(super) struct Attempt {
 impl Exchange {
     pub(super) fn new(meter: Arc<Meter>, opened: Opened) -> Self {
         let call = Call {
-            trace: CallTrace::begin(opened.trace, meter.sample),
+            trace: CallTrace::begin(opened.trace, meter.sample()),
             app: meter.default_app,
             app_name: None,
             asked: None,
@@ -152,12 +158,17 @@ impl Exchange {
 
     /// More of the request's body arrived, for bodies that stream through.
     pub fn add_received(&mut self, bytes: usize) {
-        self.call.bytes_in += bytes;
+        self.call.bytes_in = self.call.bytes_in.saturating_add(bytes);
     }
 
     /// The request's body is complete: the request's time inside Faregate begins.
     pub fn body_complete(&mut self) {
         self.call.body_complete = Some(Instant::now());
+    }
+
+    /// Whether the call goes on with a trace that the client began, so that its `tracestate` goes on too.
+    pub fn continues_trace(&self) -> bool {
+        self.call.opened.trace.is_some()
     }
 
     /// The route that was selected.
@@ -167,17 +178,25 @@ impl Exchange {
 
     /// A try at a target begins. One that still runs ends as [`Outcome::Internal`].
     pub fn begin_attempt(&mut self, target: &Arc<TargetMeter>) {
-        self.call.begin_attempt(target);
+        self.call.begin_attempt(target, Instant::now());
+    }
+
+    /// Where the attempt goes.
+    pub fn attempt_at(&mut self, host: &Arc<str>, port: u16) {
+        if let Some(attempt) = self.call.running() {
+            attempt.server = Some((Arc::clone(host), port));
+        }
     }
 
     /// The attempt has a connection; `connect` is the time that a new one took to set up (zero when reused).
     pub fn attempt_connected(&mut self, reused: bool, connect: Duration) {
-        self.call.attempt_connected(reused, connect);
+        self.call.attempt_connected(reused, connect, Instant::now());
     }
 
-    /// The attempt's request was written to the provider to its last byte: the request's time inside Faregate ends.
-    pub fn request_sent(&mut self) {
-        self.call.request_sent();
+    /// The attempt's request was written to the provider to its last byte, after waiting so long for the provider to
+    /// take it: the request's time inside Faregate ends.
+    pub fn request_sent(&mut self, waited: Duration) {
+        self.call.request_sent(waited, Instant::now());
     }
 
     /// The provider's response head arrived.
@@ -200,14 +219,12 @@ impl Exchange {
 
     /// The first content event arrived. Only the first report counts.
     pub fn first_content(&mut self) {
-        let now = Instant::now();
-        self.call.first_content.get_or_insert(now);
-        self.call.last_content = Some(now);
+        self.call.content(Instant::now());
     }
 
     /// Content arrived, the last so far.
     pub fn last_content(&mut self) {
-        self.call.last_content = Some(Instant::now());
+        self.call.content(Instant::now());
     }
 
     /// What the provider reported of its usage; the last report counts.
@@ -222,7 +239,7 @@ impl Exchange {
 
     /// So many bytes of the answer's body went to the client.
     pub fn add_sent(&mut self, bytes: usize) {
-        self.call.bytes_out += bytes;
+        self.call.bytes_out = self.call.bytes_out.saturating_add(bytes);
     }
 
     /// How the call ended, and the status that the client was sent. An attempt that still runs ends in the same way.
@@ -248,8 +265,7 @@ impl Call {
         target.model().or(self.renamed.as_deref()).or(self.asked.as_deref())
     }
 
-    fn begin_attempt(&mut self, target: &Arc<TargetMeter>) {
-        let now = Instant::now();
+    pub(super) fn begin_attempt(&mut self, target: &Arc<TargetMeter>, now: Instant) {
         self.end_attempt(Outcome::Internal, now);
         let asked = self.renamed.as_deref().or(self.asked.as_deref());
         let model = match (&target.model, asked) {
@@ -260,12 +276,15 @@ impl Call {
             // Before the first attempt: reading the body's facts, selecting. Between attempts there may be waits.
             self.request_overhead = self.body_complete.map(|complete| now.saturating_duration_since(complete));
         }
+        // Content of a failed attempt never reached the client.
+        (self.first_content, self.last_content) = (None, None);
         let attempt = Attempt {
             target: Arc::clone(target),
             model,
-            span_id: if self.meter.sample.is_some() { random::nonzero() } else { 0 },
+            span_id: if self.meter.spans.is_some() { random::nonzero() } else { 0 },
+            server: None,
             started: now,
-            connect: Duration::ZERO,
+            busy_since: now,
             sent: None,
             status: None,
             ended: None,
@@ -274,25 +293,39 @@ impl Call {
         self.attempts.push(attempt);
     }
 
-    fn attempt_connected(&mut self, reused: bool, connect: Duration) {
+    pub(super) fn attempt_connected(&mut self, reused: bool, connect: Duration, now: Instant) {
         let meter = Arc::clone(&self.meter);
         let Some(attempt) = self.running() else { return };
-        attempt.connect = connect;
+        // Once sent, the time went by in waiting for an answer on a kept connection that turned out to be dead.
+        let busy = match attempt.sent.take() {
+            None => now.saturating_duration_since(attempt.busy_since).saturating_sub(connect),
+            Some(_) => Duration::ZERO,
+        };
+        attempt.busy_since = now;
         let m = meter.telemetry.metrics();
         attempt.target.connections(m, reused).inc();
         if !reused {
             attempt.target.connect(m).observe(connect);
         }
+        self.add_request_overhead(busy);
     }
 
-    fn request_sent(&mut self) {
-        let now = Instant::now();
+    pub(super) fn request_sent(&mut self, waited: Duration, now: Instant) {
         let Some(attempt) = self.running() else { return };
         attempt.sent = Some(now);
-        let inside = now.saturating_duration_since(attempt.started).saturating_sub(attempt.connect);
+        let busy = now.saturating_duration_since(attempt.busy_since).saturating_sub(waited);
+        self.add_request_overhead(busy);
+    }
+
+    fn add_request_overhead(&mut self, busy: Duration) {
         if let Some(sum) = &mut self.request_overhead {
-            *sum = sum.saturating_add(inside);
+            *sum = sum.saturating_add(busy);
         }
+    }
+
+    pub(super) fn content(&mut self, now: Instant) {
+        self.first_content.get_or_insert(now);
+        self.last_content = Some(now);
     }
 
     pub(super) fn end_attempt(&mut self, outcome: Outcome, now: Instant) {

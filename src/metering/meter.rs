@@ -10,8 +10,9 @@ use crate::dialect::DialectId;
 use crate::telemetry::cells::{Gauge, Histogram};
 use crate::telemetry::lines::{Limits, Lines, Reports};
 use crate::telemetry::names::{NameId, Names};
+use crate::telemetry::otlp::{Destination, Exporter};
 use crate::telemetry::output::Output;
-use crate::telemetry::{Every, Telemetry};
+use crate::telemetry::{CollectorError, Every, Telemetry};
 
 /// Usage records go out once a second, or when this much has gathered; at most 4 MiB wait (some 6,000 records).
 const RECORDS: Limits = Limits { linger: Duration::from_secs(1), wake: 256 << 10, most: 4 << 20 };
@@ -34,11 +35,29 @@ pub struct MeterOptions {
     pub records: Option<PathBuf>,
     /// Log one line per call.
     pub log_calls: bool,
+    /// Where traces go.
+    pub traces: Option<TraceOptions>,
+}
+
+/// Traces of calls.
+#[derive(Debug, Clone)]
+pub struct TraceOptions {
+    /// The collector.
+    pub destination: Destination,
+    /// The share of new traces that are recorded, 0 to 1.
+    pub sample: f64,
 }
 
 impl Default for MeterOptions {
     fn default() -> Self {
-        Self { default_app: "unknown".into(), max_apps: 200, max_models: 500, records: None, log_calls: false }
+        Self {
+            default_app: "unknown".into(),
+            max_apps: 200,
+            max_models: 500,
+            records: None,
+            log_calls: false,
+            traces: None,
+        }
     }
 }
 
@@ -53,6 +72,12 @@ pub enum MeterError {
         /// What the system says.
         source: std::io::Error,
     },
+    /// The collector of traces cannot be used as configured.
+    #[error("traces: {0}")]
+    Traces(#[from] CollectorError),
+    /// No thread to be had.
+    #[error("traces: {0}")]
+    Thread(#[source] std::io::Error),
 }
 
 /// Counts calls. One per process; see [`Meter::open`].
@@ -63,8 +88,8 @@ pub struct Meter {
     pub(super) default_app: NameId,
     pub(super) records: Option<Lines>,
     pub(super) log_calls: bool,
-    /// The share of new traces that are recorded; `None` without a collector.
-    pub(super) sample: Option<f64>,
+    /// Spans on their way to a collector, and the share of new traces that are recorded.
+    pub(super) spans: Option<(Lines, f64)>,
     pub(super) in_flight: [Gauge; DialectId::ALL.len()],
     pub(super) overhead_request: Histogram,
     pub(super) overhead_response: Histogram,
@@ -79,6 +104,7 @@ impl Meter {
     /// See [`MeterError`].
     pub fn new(telemetry: Telemetry, options: MeterOptions) -> Result<Arc<Self>, MeterError> {
         let records = options.records.map(|path| start_records(&telemetry, path)).transpose()?;
+        let spans = options.traces.map(|traces| start_traces(&telemetry, &traces)).transpose()?;
         let m = telemetry.metrics();
         // The default app has its place whatever the cap.
         let apps = Names::new(options.max_apps.max(1));
@@ -89,7 +115,7 @@ impl Meter {
             models: Names::new(options.max_models),
             records,
             log_calls: options.log_calls,
-            sample: None,
+            spans,
             in_flight: DialectId::ALL.map(|dialect| m.in_flight.with([dialect.as_str()])),
             overhead_request: m.overhead.with(["request"]),
             overhead_response: m.overhead.with(["response"]),
@@ -109,6 +135,11 @@ impl Meter {
         Exchange::new(Arc::clone(self), call)
     }
 
+    /// The share of new traces that are recorded; `None` without a collector.
+    pub(super) fn sample(&self) -> Option<f64> {
+        self.spans.as_ref().map(|(_, sample)| *sample)
+    }
+
     /// Opens the usage records' file anew, after it was rotated. (A file that was moved away is noticed anyway.)
     pub fn reopen(&self) {
         if let Some(records) = &self.records {
@@ -116,9 +147,11 @@ impl Meter {
         }
     }
 
-    /// Has all usage records of finished calls written, and waits for it for so long. False when it takes longer.
+    /// Has the usage records and spans of finished calls written, and waits for each for so long. False when it takes
+    /// longer.
     pub fn flush(&self, wait: Duration) -> bool {
-        self.records.as_ref().is_none_or(|records| records.flush(wait))
+        let records = self.records.as_ref().is_none_or(|records| records.flush(wait));
+        self.spans.as_ref().is_none_or(|(spans, _)| spans.flush(wait)) && records
     }
 
     /// Writes what is left and ends the writer threads, waiting at most a few seconds for a slow output. Calls that
@@ -127,6 +160,9 @@ impl Meter {
         if self.records.as_ref().is_some_and(|records| !records.shutdown(SHUTDOWN)) {
             tracing::error!("usage records: the output does not take them; the last ones are lost");
         }
+        if self.spans.as_ref().is_some_and(|(spans, _)| !spans.shutdown(SHUTDOWN)) {
+            tracing::error!("traces: the collector does not take them; the last ones are lost");
+        }
     }
 }
 
@@ -134,7 +170,7 @@ fn start_records(telemetry: &Telemetry, path: PathBuf) -> Result<Lines, MeterErr
     let lost = telemetry.metrics().records_dropped.with([]);
     let shown = path.display().to_string();
     let reports = Reports {
-        lost: Box::new(move |lines| lost.add(lines)),
+        lost: Box::new(move |_, lines| lost.add(lines)),
         refused: Box::new(move |error| {
             if let Some(skipped) = RECORDS_REFUSED.ready() {
                 tracing::error!(%error, path = shown, skipped, "usage records cannot be written");
@@ -145,4 +181,9 @@ fn start_records(telemetry: &Telemetry, path: PathBuf) -> Result<Lines, MeterErr
     output
         .and_then(|output| Lines::start("faregate-usage", output, RECORDS, reports))
         .map_err(|source| MeterError::Records { path, source })
+}
+
+fn start_traces(telemetry: &Telemetry, traces: &TraceOptions) -> Result<(Lines, f64), MeterError> {
+    let exporter = Exporter::new(&traces.destination, |name| std::env::var(name).ok(), telemetry)?;
+    Ok((exporter.start(telemetry).map_err(MeterError::Thread)?, traces.sample))
 }

@@ -12,6 +12,7 @@ mod random;
 mod record;
 mod request_id;
 mod settle;
+mod spans;
 mod target;
 mod trace;
 
@@ -19,7 +20,7 @@ mod trace;
 mod tests;
 
 pub use exchange::{Exchange, Opened};
-pub use meter::{Meter, MeterError, MeterOptions};
+pub use meter::{Meter, MeterError, MeterOptions, TraceOptions};
 pub use outcome::Outcome;
 pub use record::{AttemptRecord, Classes, Overhead, Record, Tokens, UnknownWord, UsageState};
 pub use request_id::RequestId;

@@ -47,8 +47,10 @@ pub struct Record<'a> {
     pub tokens: Tokens,
     /// Where the tokens come from.
     pub usage_state: UsageState,
-    /// Time to the first content of a stream, in milliseconds.
+    /// Streams: from the request sent to the provider to the first content, in milliseconds.
     pub ttft_ms: Option<f64>,
+    /// Streams: from the call accepted to the first content, in milliseconds.
+    pub client_ttft_ms: Option<f64>,
     /// From accepted to the last byte, in milliseconds.
     pub duration_ms: f64,
     /// Time inside Faregate, in microseconds.
@@ -132,7 +134,7 @@ pub enum UsageState {
 /// Time inside Faregate, in microseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Overhead {
-    /// Body complete to request sent, connecting and failed attempts left out.
+    /// Body complete to request sent over all attempts, without connecting, waiting for the provider, and pauses.
     pub request: Option<f64>,
     /// Each chunk of the answer from in to out, summed.
     pub response: Option<f64>,
@@ -165,6 +167,7 @@ impl<'a> Record<'a> {
             tokens,
             usage_state,
             ttft_ms: call.ttft().map(millis),
+            client_ttft_ms: call.client_ttft().map(millis),
             duration_ms: millis(duration),
             overhead_us: Overhead {
                 request: call.request_overhead.filter(|_| last.is_some_and(|a| a.sent.is_some())).map(micros),

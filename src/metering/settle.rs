@@ -27,6 +27,7 @@ impl Call {
         let duration = now.saturating_duration_since(self.opened.accepted);
         self.count(meter.telemetry.metrics(), outcome, duration);
         meter.in_flight[dialect_index(self.opened.dialect)].add(-1);
+        self.export(outcome, status, now);
         if meter.records.is_none() && !meter.log_calls {
             return;
         }
@@ -88,9 +89,14 @@ impl Call {
         self.first_content.filter(|_| self.stream)?.checked_duration_since(sent)
     }
 
+    /// Streams only: what the client saw, from its request accepted to the first content.
+    pub(super) fn client_ttft(&self) -> Option<Duration> {
+        self.first_content.filter(|_| self.stream)?.checked_duration_since(self.opened.accepted)
+    }
+
     /// Streams of more than one output token. Where reasoning is reported apart nobody can say whether it was part of
     /// the streamed content, so that the quotient would mean nothing.
-    fn time_per_output_token(&self) -> Option<Duration> {
+    pub(super) fn time_per_output_token(&self) -> Option<Duration> {
         let usage = self.usage.usage().filter(|usage| self.stream && usage.reasoning == 0)?;
         let gaps = u32::try_from(usage.total_output()).ok()?.checked_sub(1).filter(|gaps| *gaps > 0)?;
         Some(self.last_content?.checked_duration_since(self.first_content?)? / gaps)

@@ -1,6 +1,6 @@
 //! W3C Trace Context: the `traceparent` header, read and written.
 //!
-//! `tracestate` is none of this module's business: the caller passes it on as it came.
+//! `tracestate` is none of this module's business: whoever forwards headers passes it on as it came.
 
 use super::random;
 
@@ -89,6 +89,13 @@ pub(super) struct Joined {
     /// The call's span.
     pub(super) span_id: u64,
     flags: u8,
+}
+
+impl Joined {
+    /// Sampled, and random trace id.
+    pub(super) fn flags(&self) -> u8 {
+        self.flags
+    }
 }
 
 impl CallTrace {

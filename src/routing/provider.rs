@@ -60,6 +60,15 @@ impl Provider {
         DIALECTS.into_iter().zip(&self.endpoints).filter_map(|(dialect, e)| Some((dialect, e.as_ref()?)))
     }
 
+    /// What its main base URL speaks.
+    pub fn main_dialect(&self) -> DialectId {
+        match self.config.dialect {
+            Some(config::DialectName::Anthropic) => DialectId::Anthropic,
+            Some(config::DialectName::Opaque) => DialectId::Opaque,
+            Some(config::DialectName::Openai) | None => DialectId::OpenAi,
+        }
+    }
+
     /// How the key is sent with calls of this dialect.
     pub fn auth(&self, dialect: DialectId) -> &config::AuthScheme {
         &self.auth[slot(dialect)]

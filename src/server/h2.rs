@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
-use pingora_core::apps::{HttpServerApp, ReusedHttpStream, ServerApp};
+use pingora_core::apps::{HttpServerApp, HttpServerOptions, ReusedHttpStream, ServerApp};
 use pingora_core::protocols::Stream;
 use pingora_core::protocols::http::ServerSession;
 use pingora_core::protocols::http::v2::server::{H2Options, default_h2_options};
@@ -29,11 +29,14 @@ const CONNECTION_WINDOW: u32 = 1024 * 1024;
 pub(super) struct H2App<H> {
     handler: Arc<H>,
     manners: Arc<Manners>,
+    options: HttpServerOptions,
 }
 
 impl<H: Handler> H2App<H> {
     pub(super) fn new(handler: Arc<H>, manners: Arc<Manners>) -> Arc<Self> {
-        Arc::new(Self { handler, manners })
+        let mut options = HttpServerOptions::default();
+        options.h2_idle_timeout = Some(manners.timeouts.idle.0);
+        Arc::new(Self { handler, manners, options })
     }
 
     /// Serves one connection to its end.
@@ -67,6 +70,10 @@ impl<H: Handler> HttpServerApp for H2App<H> {
             call.session.shutdown_with_reason(h2::Reason::INTERNAL_ERROR);
         }
         None
+    }
+
+    fn server_options(&self) -> Option<&HttpServerOptions> {
+        Some(&self.options)
     }
 
     fn h2_options(&self) -> Option<H2Options> {

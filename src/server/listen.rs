@@ -8,28 +8,51 @@ use std::io;
 use std::net::{SocketAddr, TcpListener as StdListener};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use pingora_core::listeners::tls::Acceptor;
 use pingora_core::protocols::Stream;
 use pingora_core::protocols::l4::stream::Stream as L4Stream;
 use socket2::{Domain, Protocol, Socket, Type};
-use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Notify, watch};
 
 /// Connections that wait to be accepted.
 const BACKLOG: i32 = 1024;
-/// A TLS handshake takes no longer.
-const HANDSHAKE: Duration = Duration::from_secs(10);
+/// Out of file descriptors or memory: a pause lets others finish.
+const PAUSE: Duration = Duration::from_millis(50);
+/// And is said no more often than this.
+const SAY: Duration = Duration::from_secs(5);
 
 /// A listener cannot be opened.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot listen on {address}: {source}")]
+#[error("cannot listen on {address}: {source}{}", advice(.source))]
 pub struct ListenError {
     /// Where.
     pub address: SocketAddr,
     /// Why not.
     pub source: io::Error,
+}
+
+fn advice(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => "; another process listens there: stop it, or choose another port",
+        io::ErrorKind::AddrNotAvailable => "; no network interface here has this address",
+        io::ErrorKind::PermissionDenied => "; ports below 1024 need CAP_NET_BIND_SERVICE: choose a higher one",
+        _ => "",
+    }
+}
+
+/// How a listener accepts.
+pub(super) struct Accepting {
+    /// TLS, and how long its handshake may take.
+    pub(super) tls: Option<(Arc<Acceptor>, Duration)>,
+    /// Connections at a time; 0: no limit.
+    pub(super) max: usize,
+    /// Turns true when it shall accept no more.
+    pub(super) stop: watch::Receiver<bool>,
+    /// Connections open now.
+    pub(super) open: Arc<AtomicUsize>,
 }
 
 /// An open listener.
@@ -74,18 +97,14 @@ impl Bound {
         &self.listener
     }
 
-    /// Accepts until `stop` turns true, then closes the listener. Each connection is served by a task of its own;
-    /// over `max` connections at a time (0: no limit) new ones wait in the backlog.
-    pub(super) async fn accept<F, Fut>(
-        self,
-        tls: Option<Arc<Acceptor>>,
-        max: usize,
-        mut stop: watch::Receiver<bool>,
-        serve: F,
-    ) where
+    /// Accepts until it is told to stop, then closes the listener. Each connection is served by a task of its own;
+    /// when there are as many as may be, new ones wait in the backlog.
+    pub(super) async fn accept<F, Fut>(self, accepting: Accepting, serve: F)
+    where
         F: Fn(Stream) -> Fut + Clone + Send + Sync + 'static,
         Fut: Future<Output = ()> + Send + 'static,
     {
+        let Accepting { tls, max, mut stop, open } = accepting;
         let listener = match TcpListener::from_std(self.listener) {
             Ok(listener) => listener,
             Err(error) => {
@@ -93,8 +112,9 @@ impl Bound {
                 return;
             }
         };
-        let open = Arc::new(AtomicUsize::new(0));
-        let freed = Arc::new(tokio::sync::Notify::new());
+        let freed = Arc::new(Notify::new());
+        let count = || Counted::new(open.clone(), (max > 0).then(|| freed.clone()));
+        let mut said: Option<Instant> = None;
         loop {
             if max > 0 {
                 while open.load(Ordering::Acquire) >= max {
@@ -106,49 +126,66 @@ impl Bound {
             }
             let accepted = tokio::select! {
                 accepted = listener.accept() => accepted,
-                _ = stop.wait_for(|stop| *stop) => return,
+                _ = stop.wait_for(|stop| *stop) => break,
             };
-            let socket = match accepted {
-                Ok((socket, _)) => socket,
+            match accepted {
+                Ok((socket, _)) => spawn(socket, tls.clone(), count(), serve.clone()),
                 Err(error) => {
-                    // Out of file descriptors or memory: a pause lets others finish.
-                    tracing::warn!(%error, "a connection cannot be accepted");
-                    tokio::time::sleep(Duration::from_millis(50)).await;
-                    continue;
+                    if said.is_none_or(|at| at.elapsed() > SAY) {
+                        said = Some(Instant::now());
+                        tracing::warn!(%error, "connections cannot be accepted");
+                    }
+                    tokio::time::sleep(PAUSE).await;
                 }
-            };
-            let _best_effort = socket.set_nodelay(true);
-            open.fetch_add(1, Ordering::AcqRel);
-            let counted = Counted { open: open.clone(), freed: (max > 0).then(|| freed.clone()) };
-            let stream: Box<L4Stream> = Box::new(socket.into());
-            match &tls {
-                None => {
-                    let serving = serve(stream);
-                    tokio::spawn(async move {
-                        serving.await;
-                        drop(counted);
-                    });
-                }
-                Some(tls) => {
-                    let (tls, serve) = (tls.clone(), serve.clone());
-                    tokio::spawn(async move {
-                        match pingora_timeout::timeout(HANDSHAKE, tls.tls_handshake(*stream)).await {
-                            Ok(Ok(stream)) => serve(Box::new(stream)).await,
-                            Ok(Err(error)) => tracing::debug!(%error, "TLS handshake"),
-                            Err(_) => tracing::debug!("TLS handshake: too slow"),
-                        }
-                        drop(counted);
-                    });
-                }
+            }
+        }
+        // Those that the system has accepted already would be reset.
+        let Ok(listener) = listener.into_std() else { return };
+        while let Ok((socket, _)) = listener.accept() {
+            let socket = socket.set_nonblocking(true).and_then(|()| TcpStream::from_std(socket));
+            if let Ok(socket) = socket {
+                spawn(socket, tls.clone(), count(), serve.clone());
             }
         }
     }
 }
 
+fn spawn<F, Fut>(socket: TcpStream, tls: Option<(Arc<Acceptor>, Duration)>, counted: Counted, serve: F)
+where
+    F: Fn(Stream) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = ()> + Send + 'static,
+{
+    let _best_effort = socket.set_nodelay(true);
+    let stream: Box<L4Stream> = Box::new(socket.into());
+    let Some((tls, patience)) = tls else {
+        let serving = serve(stream);
+        tokio::spawn(async move {
+            serving.await;
+            drop(counted);
+        });
+        return;
+    };
+    tokio::spawn(async move {
+        match pingora_timeout::timeout(patience, tls.tls_handshake(*stream)).await {
+            Ok(Ok(stream)) => serve(Box::new(stream)).await,
+            Ok(Err(error)) => tracing::debug!(%error, "TLS handshake"),
+            Err(_) => tracing::debug!("TLS handshake: too slow"),
+        }
+        drop(counted);
+    });
+}
+
 /// One open connection.
 struct Counted {
     open: Arc<AtomicUsize>,
-    freed: Option<Arc<tokio::sync::Notify>>,
+    freed: Option<Arc<Notify>>,
+}
+
+impl Counted {
+    fn new(open: Arc<AtomicUsize>, freed: Option<Arc<Notify>>) -> Self {
+        open.fetch_add(1, Ordering::AcqRel);
+        Self { open, freed }
+    }
 }
 
 impl Drop for Counted {

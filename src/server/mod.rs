@@ -7,11 +7,15 @@ mod body;
 mod downstream;
 mod h1;
 mod h2;
+mod handover;
 mod listen;
+mod notify;
 mod reload;
 mod run;
 mod simulate;
 mod stop;
+mod tls;
+mod upgrade;
 mod watch;
 
 pub use h1::{Handler, serve_connection};

@@ -1,15 +1,18 @@
 //! From a configuration file to the live table, at start and whenever the file changes. A bad file never replaces a
 //! good table.
 
+use std::hash::{DefaultHasher, Hasher};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Instant, SystemTime};
 
 use parking_lot::Mutex;
+use tokio::sync::Notify;
 
 use super::simulate::SimulatedHost;
-use crate::config::types::DialectName;
+use super::tls::Certificate;
+use crate::config::types::{Credentials, DialectName};
 use crate::config::{self, Config, ResolvedProvider, Surroundings};
 use crate::gateway::{Gateway, Live};
 use crate::metering::Meter;
@@ -44,6 +47,26 @@ impl Source {
         }
     }
 
+    /// The file of the configuration.
+    pub(super) fn path(&self) -> Option<&Path> {
+        match self {
+            Self::File(path) => Some(path),
+            Self::Embedded => None,
+        }
+    }
+
+    /// Hash of the file's bytes.
+    pub(super) fn content(&self) -> Option<u64> {
+        let mut hasher = DefaultHasher::new();
+        hasher.write(&std::fs::read(self.path()?).ok()?);
+        Some(hasher.finish())
+    }
+
+    /// All files that matter while `config` is in use on listeners of `server`.
+    pub(super) fn files(&self, config: &Config, server: &config::types::Server) -> Vec<PathBuf> {
+        self.path().map(Path::to_owned).into_iter().chain(named(config, server)).collect()
+    }
+
     /// Reads and checks the configuration; notes are for the log.
     ///
     /// # Errors
@@ -67,6 +90,23 @@ pub(super) fn env(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 
+/// Files that are read again when they change, besides the configuration itself: keys and certificates.
+fn named(config: &Config, server: &config::types::Server) -> Vec<PathBuf> {
+    let mut files: Vec<PathBuf> = Vec::new();
+    for provider in config.providers.values() {
+        if let Some(Credentials::Secret(secret)) = &provider.credentials {
+            files.extend(secret.file.clone());
+        }
+        let tls = provider.tls.iter().flat_map(|tls| [&tls.ca, &tls.certificate, &tls.key]);
+        files.extend(tls.flatten().cloned());
+    }
+    files.extend(server.keys.iter().filter_map(|key| key.key.file.clone()));
+    files.extend(server.tls.iter().flat_map(|tls| [tls.certificate.clone(), tls.key.clone()]));
+    files.sort();
+    files.dedup();
+    files
+}
+
 /// How the last reload went.
 #[derive(Debug, Clone)]
 pub(super) struct LastReload {
@@ -82,23 +122,47 @@ pub(super) struct Reloader {
     pub(super) simulated: Arc<SimulatedHost>,
     /// The part of the configuration that a restart would be needed to change.
     pub(super) server: config::types::Server,
-    /// Held while a reload runs: one at a time.
+    /// The API listener's certificate.
+    pub(super) certificate: Option<Arc<Certificate>>,
     pub(super) last: Mutex<LastReload>,
+    pub(super) files: Mutex<Vec<PathBuf>>,
+    /// Told when `files` are others.
+    pub(super) files_changed: Notify,
+    /// One reload at a time.
+    pub(super) gate: tokio::sync::Mutex<()>,
+    /// Hash of the file's bytes that the table in use was made of.
+    pub(super) content: Mutex<Option<u64>>,
+    /// Tables that calls may still use. The last to let go of a large one has work to do: not a call.
+    pub(super) retired: Mutex<Vec<Arc<Live>>>,
 }
 
 impl Reloader {
-    /// Reads the source again and puts its table into use. Blocks: not for a worker thread.
+    /// Reads the source again and puts its table into use, off the thread that asks.
     ///
     /// # Errors
     /// Everything that is wrong, a line each; the table in use stays.
-    pub(super) fn reload(&self, why: &str) -> Result<(), Vec<String>> {
-        let mut last = self.last.lock();
+    pub(super) async fn reload(self: &Arc<Self>, why: &'static str) -> Result<(), Vec<String>> {
+        let _alone = self.gate.lock().await;
+        let this = self.clone();
+        let done = tokio::task::spawn_blocking(move || this.reload_here(why)).await;
+        done.unwrap_or_else(|_| Err(vec!["the reload failed; see the log".into()]))
+    }
+
+    /// [`Reloader::reload`], unless the file holds what the table in use was made of: someone else was faster.
+    pub(super) async fn reload_if_new(self: &Arc<Self>, why: &'static str) {
+        let this = self.clone();
+        let now = tokio::task::spawn_blocking(move || this.source.content()).await;
+        if now.is_ok_and(|now| now.is_some() && now == *self.content.lock()) {
+            return;
+        }
+        let _logged = self.reload(why).await;
+    }
+
+    fn reload_here(&self, why: &str) -> Result<(), Vec<String>> {
         let began = Instant::now();
         let result = self.attempt();
-        last.at = SystemTime::now();
-        last.errors = result.as_ref().err().cloned().unwrap_or_default();
-        drop(last);
-        self.gateway.keys.refresh();
+        let errors = result.as_ref().err().cloned().unwrap_or_default();
+        *self.last.lock() = LastReload { at: SystemTime::now(), errors };
         match &result {
             Ok(notes) => {
                 let live = self.gateway.live.load();
@@ -116,10 +180,13 @@ impl Reloader {
                 tracing::error!(why, "the routing table in use stays");
             }
         }
+        self.refresh();
         result.map(drop)
     }
 
     fn attempt(&self) -> Result<Vec<String>, Vec<String>> {
+        // Before the file is read: if it changes meanwhile, this is the older one's and the change is not missed.
+        let content = self.source.content();
         let (config, mut notes) = self.source.read()?;
         if config.server != self.server {
             notes.push("server: changes here need a restart; they are not in use yet".into());
@@ -127,12 +194,31 @@ impl Reloader {
         let previous = self.gateway.live.load_full();
         let live = compile(&config, Some(&previous), &self.simulated, &self.gateway.meter)?;
         self.gateway.live.store(Arc::new(live));
+        *self.content.lock() = content;
+        self.retired.lock().push(previous);
+        let files = self.source.files(&config, &self.server);
+        if std::mem::replace(&mut *self.files.lock(), files.clone()) != files {
+            self.files_changed.notify_one();
+        }
         Ok(notes)
     }
 
-    /// The errors of the last reload, and when it was.
-    pub(super) fn last(&self) -> Option<LastReload> {
-        self.last.try_lock_for(Duration::from_millis(100)).map(|last| last.clone())
+    /// Reads keys and certificates again where their files have changed, and clears up. Blocks.
+    pub(super) fn refresh(&self) {
+        self.gateway.live.load().upstreams.tend();
+        self.gateway.keys.refresh();
+        match self.certificate.as_ref().map(|certificate| certificate.refresh()) {
+            Some(Ok(true)) => tracing::info!("server.tls: the certificate was read again"),
+            // Half a pair while it is being replaced; the next look finds the other half.
+            Some(Err(error)) => tracing::warn!(error, "server.tls: the certificate in use stays"),
+            Some(Ok(false)) | None => {}
+        }
+        self.retired.lock().retain(|live| Arc::strong_count(live) > 1);
+    }
+
+    /// How the last reload went, and when it was.
+    pub(super) fn last(&self) -> LastReload {
+        self.last.lock().clone()
     }
 }
 

@@ -1,14 +1,14 @@
 //! Putting a process together, and running it until it is told to stop.
 
 use std::io::Write;
-use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::net::{SocketAddr, TcpListener as StdListener};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use std::time::{Duration, Instant, SystemTime};
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
-use pingora_core::listeners::tls::{Acceptor, TlsSettings};
 use pingora_core::protocols::ALPN;
 use pingora_core::server::configuration::ServerConf;
 use pingora_core::server::{ListenFds, RunArgs, Server, ShutdownWatch};
@@ -19,16 +19,20 @@ use tokio::sync::{Notify, watch};
 use super::admin::Admin;
 use super::h1::{Handler, Manners, serve_connection};
 use super::h2::H2App;
-use super::listen::{Bound, ListenError};
+use super::handover::{self, Old, Taken};
+use super::listen::{Accepting, Bound, ListenError};
 use super::reload::{self, LastReload, Reloader, Source};
 use super::simulate::{Simulated, SimulatedHost};
 use super::stop::Stop;
+use super::tls::Certificate;
+use super::upgrade::Upgrade;
 use super::watch::FileWatch;
-use crate::config::Config;
-use crate::config::types::{LogFormat, ServerTls};
+use crate::config::types::LogFormat;
+use crate::config::{self, Config};
 use crate::gateway::{self, BodyBudget, Downstream, Gateway, InboundKeys, Settings};
 use crate::http1::RequestHead;
-use crate::metering::{Meter, MeterError, MeterOptions};
+use crate::metering::{Meter, MeterError, MeterOptions, TraceOptions};
+use crate::telemetry::otlp::Destination;
 use crate::telemetry::{Telemetry, logs};
 
 /// How often keys are looked at for a change, and idle connections for their age.
@@ -41,6 +45,8 @@ pub struct RunOptions {
     pub config: Option<PathBuf>,
     /// Print the addresses as a JSON line on standard output once calls can come.
     pub print_addresses: bool,
+    /// Take the listeners over from the process that runs.
+    pub upgrade: bool,
 }
 
 /// Why the process cannot start.
@@ -50,8 +56,16 @@ pub enum RunError {
     #[error("{}", .0.join("\n"))]
     Config(Vec<String>),
     /// An address cannot be listened on.
-    #[error(transparent)]
-    Listen(#[from] ListenError),
+    #[error("server.{key}: {error}")]
+    Listen {
+        /// Key of the address.
+        key: &'static str,
+        /// Why not.
+        error: ListenError,
+    },
+    /// The listeners of a running process cannot be taken over.
+    #[error("server.upgrade_socket: {0}")]
+    Upgrade(String),
     /// The listener's TLS files cannot be used.
     #[error("server.tls: {0}")]
     Tls(String),
@@ -85,71 +99,138 @@ impl Handler for Api {
 /// Why it cannot start.
 pub fn run(options: &RunOptions) -> Result<(), RunError> {
     let source = Source::new(options.config.as_deref());
+    let content = source.content();
     let (config, notes) = source.read().map_err(RunError::Config)?;
     start_logs(&config)?;
     notes.iter().for_each(|note| tracing::warn!("{note}"));
 
     let telemetry = Telemetry::new().map_err(|error| RunError::Observe(error.to_string()))?;
-    let meter = Meter::new(telemetry.clone(), meter_options(&config))?;
+    let meter = Meter::new(telemetry.clone(), meter_options(&config)?)?;
     let simulated = Arc::new(SimulatedHost::default());
     let live = reload::compile(&config, None, &simulated, &meter).map_err(RunError::Config)?;
     let keys = InboundKeys::new(config.server.keys.clone(), reload::env).map_err(RunError::Config)?;
-    let tls = config.server.tls.as_ref().map(acceptor).transpose()?;
-    let api = Bound::open(config.server.listen)?;
-    let admin = Bound::open(config.server.admin)?;
+    let certificate = config.server.tls.clone().map(|files| Certificate::new(files).map(Arc::new)).transpose();
+    let certificate = certificate.map_err(RunError::Tls)?;
+    let acceptor = certificate.as_ref().map(|certificate| certificate.acceptor()).transpose().map_err(RunError::Tls)?;
+    let Listeners { api, admin, old } = Listeners::open(&config.server, options.upgrade)?;
     let (api_address, admin_address) = (api.address, admin.address);
     telemetry.config_taken(live.table.generation, &live.table.hash);
 
     let bodies = BodyBudget::new(config.server.limits.bodies_in_flight.0);
     let gateway = Arc::new(Gateway::new(live, meter.clone(), keys, bodies, settings(&config)));
-    let last = Mutex::new(LastReload { at: SystemTime::now(), errors: Vec::new() });
     let reloader = Arc::new(Reloader {
         source: source.clone(),
         gateway: gateway.clone(),
         telemetry,
         simulated: simulated.clone(),
         server: config.server.clone(),
-        last,
+        certificate,
+        last: Mutex::new(LastReload { at: SystemTime::now(), errors: Vec::new() }),
+        files: Mutex::new(source.files(&config, &config.server)),
+        files_changed: Notify::new(),
+        gate: tokio::sync::Mutex::default(),
+        content: Mutex::new(content),
+        retired: Mutex::default(),
     });
     let manners = Arc::new(Manners {
         max_head: config.server.limits.head.0,
         timeouts: config.server.client_timeouts.clone(),
         half_close: config.server.half_close,
     });
-    let (stop, stopping) = watch::channel(false);
-    let workers = match config.server.workers {
-        0 => std::thread::available_parallelism().map_or(2, usize::from),
-        n => n,
-    };
+    let (stop_api, api_stops) = watch::channel(false);
+    let (stop_admin, admin_stops) = watch::channel(false);
+    let connections = Arc::new(AtomicUsize::new(0));
+    let (replaced, serving) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let upgrade = Upgrade::new(&config.server, [&api, &admin], old, replaced.clone(), api_stops.clone());
 
-    let conf = ServerConf {
-        threads: workers,
-        grace_period_seconds: Some(0),
-        graceful_shutdown_timeout_seconds: Some(1),
-        ..ServerConf::default()
-    };
-    let mut server = Server::new_with_opt_and_conf(None, conf);
-    let max_connections = config.server.limits.connections;
-    server.add_service(ApiService(Some((
-        api,
-        tls,
-        gateway.clone(),
-        manners.clone(),
+    let mut server = Server::new_with_opt_and_conf(None, server_conf(config.server.workers));
+    let handshake = config.server.client_timeouts.head.0;
+    server.add_service(ApiService(Some(ApiParts {
+        bound: api,
+        accepting: Accepting {
+            tls: acceptor.map(|acceptor| (Arc::new(acceptor), handshake)),
+            max: config.server.limits.connections,
+            stop: api_stops,
+            open: connections.clone(),
+        },
+        gateway: gateway.clone(),
+        manners: manners.clone(),
         simulated,
-        max_connections,
-        stopping.clone(),
-    ))));
-    server.add_service(ControlService(Some((admin, reloader, manners, stopping))));
+        serving: serving.clone(),
+    })));
+    server.add_service(ControlService(Some(ControlParts {
+        bound: admin,
+        stops: admin_stops,
+        reloader,
+        manners,
+        serving,
+        upgrade,
+    })));
     tracing::info!(api = %api_address, admin = %admin_address, source = source.shown(), version = env!("CARGO_PKG_VERSION"), "listening");
     if options.print_addresses {
         print_addresses(api_address, admin_address);
     }
     let grace = config.server.grace.0;
-    let stop = Stop { gateway, listeners: stop, grace, replaced: Arc::new(Notify::new()) };
+    let stop = Stop { gateway, api: stop_api, admin: stop_admin, connections, grace, replaced };
     server.run(RunArgs { shutdown_signal: Box::new(stop) });
     meter.shutdown();
     logs::flush(Duration::from_secs(2));
     Ok(())
+}
+
+fn server_conf(workers: usize) -> ServerConf {
+    let threads = match workers {
+        0 => std::thread::available_parallelism().map_or(2, usize::from),
+        n => n,
+    };
+    ServerConf {
+        threads,
+        grace_period_seconds: Some(0),
+        graceful_shutdown_timeout_seconds: Some(1),
+        ..ServerConf::default()
+    }
+}
+
+/// The open listeners, and the process that they were taken over from.
+struct Listeners {
+    api: Bound,
+    admin: Bound,
+    old: Option<Old>,
+}
+
+impl Listeners {
+    fn open(server: &config::types::Server, upgrade: bool) -> Result<Self, RunError> {
+        let taken = if upgrade { take(server.upgrade_socket.as_deref())? } else { None };
+        let (api, admin, old) = match taken {
+            Some(Taken { api, admin, old }) => (Some(api), Some(admin), Some(old)),
+            None => (None, None, None),
+        };
+        Ok(Self { api: listener("listen", server.listen, api)?, admin: listener("admin", server.admin, admin)?, old })
+    }
+}
+
+fn take(socket: Option<&Path>) -> Result<Option<Taken>, RunError> {
+    let socket = socket.ok_or_else(|| {
+        RunError::Upgrade("set it to the path of a Unix socket, in the running process's configuration too".into())
+    })?;
+    let taken = handover::take(socket).map_err(|error| {
+        RunError::Upgrade(format!("{}: the running process does not hand over: {error}", socket.display()))
+    })?;
+    if taken.is_none() {
+        tracing::info!(socket = %socket.display(), "no process to take over from");
+    }
+    Ok(taken)
+}
+
+/// The listener that was taken over where it is what the configuration wants, else a new one.
+fn listener(key: &'static str, address: SocketAddr, taken: Option<StdListener>) -> Result<Bound, RunError> {
+    let fits = |bound: &Bound| {
+        bound.address.ip() == address.ip() && (address.port() == 0 || bound.address.port() == address.port())
+    };
+    if let Some(bound) = taken.and_then(|taken| Bound::inherited(taken).ok()).filter(fits) {
+        return Ok(bound);
+    }
+    Bound::open(address).map_err(|error| RunError::Listen { key, error })
 }
 
 /// Both listeners queue connections already, so whoever reads this may call.
@@ -167,16 +248,28 @@ fn start_logs(config: &Config) -> Result<(), RunError> {
     logs::init(format, config.observe.log.level.as_deref()).map_err(|error| RunError::Observe(error.to_string()))
 }
 
-fn meter_options(config: &Config) -> MeterOptions {
+fn meter_options(config: &Config) -> Result<MeterOptions, RunError> {
     let observe = &config.observe;
+    let traces = observe.traces.as_ref().map(|traces| {
+        let mut headers = Vec::with_capacity(traces.headers.len());
+        for (name, source) in &traces.headers {
+            let value = source
+                .read(&reload::env)
+                .ok_or_else(|| RunError::Observe(format!("traces: the header `{name}` cannot be read or is empty")))?;
+            headers.push((name.clone(), value));
+        }
+        let destination = Destination { endpoint: traces.endpoint.clone(), headers };
+        Ok::<_, RunError>(TraceOptions { destination, sample: traces.sample })
+    });
     let app = observe.app.clone().or_else(|| reload::env("FAREGATE_APP").filter(|app| !app.is_empty()));
-    MeterOptions {
+    Ok(MeterOptions {
         default_app: app.unwrap_or_else(|| "unknown".into()),
         max_apps: observe.max_apps,
         records: observe.usage_records.as_ref().map(|records| records.path.clone()),
         log_calls: observe.log.calls,
+        traces: traces.transpose()?,
         ..MeterOptions::default()
-    }
+    })
 }
 
 fn settings(config: &Config) -> Settings {
@@ -188,21 +281,14 @@ fn settings(config: &Config) -> Settings {
     }
 }
 
-fn acceptor(tls: &ServerTls) -> Result<Arc<Acceptor>, RunError> {
-    let text = |path: &std::path::Path| {
-        let shown = path.display().to_string();
-        std::fs::metadata(path).map_err(|error| RunError::Tls(format!("{shown}: {error}")))?;
-        Ok::<_, RunError>(shown)
-    };
-    let (certificate, key) = (text(&tls.certificate)?, text(&tls.key)?);
-    let mut settings =
-        TlsSettings::intermediate(&certificate, &key).map_err(|error| RunError::Tls(error.to_string()))?;
-    settings.set_alpn(ALPN::H2H1);
-    Ok(Arc::new(settings.build()))
+struct ApiParts {
+    bound: Bound,
+    accepting: Accepting,
+    gateway: Arc<Gateway>,
+    manners: Arc<Manners>,
+    simulated: Arc<SimulatedHost>,
+    serving: Arc<Notify>,
 }
-
-type ApiParts =
-    (Bound, Option<Arc<Acceptor>>, Arc<Gateway>, Arc<Manners>, Arc<SimulatedHost>, usize, watch::Receiver<bool>);
 
 /// The API's listener, and the simulated provider's, on the workers' threads.
 struct ApiService(Option<ApiParts>);
@@ -210,11 +296,11 @@ struct ApiService(Option<ApiParts>);
 #[async_trait]
 impl Service for ApiService {
     async fn start_service(&mut self, _: Option<ListenFds>, _: ShutdownWatch, _: usize) {
-        let Some((bound, tls, gateway, manners, simulated, max_connections, stopping)) = self.0.take() else { return };
+        let Some(ApiParts { bound, accepting, gateway, manners, simulated, serving }) = self.0.take() else { return };
         let handler = Arc::new(Api(gateway));
         let h2 = H2App::new(handler.clone(), manners.clone());
-        let stop = stopping.clone();
-        let encrypted = tls.is_some();
+        let stop = accepting.stop.clone();
+        let encrypted = accepting.tls.is_some();
         let simulated_manners = manners.clone();
         let serve = move |stream: pingora_core::protocols::Stream| {
             let (handler, h2, manners, stop) = (handler.clone(), h2.clone(), manners.clone(), stop.clone());
@@ -232,9 +318,10 @@ impl Service for ApiService {
             let serve = move |stream| serve_connection(handler.clone(), stream, simulated_manners.clone());
             // Never stopped: calls in flight may still need it. It ends with the process.
             let (_never, stop) = watch::channel(false);
-            bound.accept(None, 0, stop, serve).await;
+            bound.accept(Accepting { tls: None, max: 0, stop, open: Arc::default() }, serve).await;
         });
-        bound.accept(tls, max_connections, stopping, serve).await;
+        serving.notify_one();
+        bound.accept(accepting, serve).await;
     }
 
     fn name(&self) -> &str {
@@ -242,21 +329,30 @@ impl Service for ApiService {
     }
 }
 
+struct ControlParts {
+    bound: Bound,
+    stops: watch::Receiver<bool>,
+    reloader: Arc<Reloader>,
+    manners: Arc<Manners>,
+    serving: Arc<Notify>,
+    upgrade: Upgrade,
+}
+
 /// The admin listener, reload and what else is not on a call's way, on a thread of its own.
-struct ControlService(Option<(Bound, Arc<Reloader>, Arc<Manners>, watch::Receiver<bool>)>);
+struct ControlService(Option<ControlParts>);
 
 #[async_trait]
 impl Service for ControlService {
     async fn start_service(&mut self, _: Option<ListenFds>, _: ShutdownWatch, _: usize) {
-        let Some((bound, reloader, manners, _)) = self.0.take() else { return };
-        tokio::spawn(reload_on_change(reloader.clone()));
-        tokio::spawn(reload_on_signal(reloader.clone()));
+        let Some(ControlParts { bound, stops, reloader, manners, serving, upgrade }) = self.0.take() else { return };
+        tokio::spawn(on_file_change(reloader.clone()));
+        tokio::spawn(on_hangup(reloader.clone()));
         tokio::spawn(tend(reloader.clone()));
+        tokio::spawn(upgrade.run(serving));
         let handler = Arc::new(Admin { reloader });
         let serve = move |stream| serve_connection(handler.clone(), stream, manners.clone());
-        // Metrics and health are served to the end.
-        let (_never, stop) = watch::channel(false);
-        bound.accept(None, 0, stop, serve).await;
+        // Metrics and health are served to the end, unless another process serves them already.
+        bound.accept(Accepting { tls: None, max: 0, stop: stops, open: Arc::default() }, serve).await;
     }
 
     fn name(&self) -> &str {
@@ -268,36 +364,42 @@ impl Service for ControlService {
     }
 }
 
-async fn reload(reloader: &Arc<Reloader>, why: &'static str) {
-    let reloader = reloader.clone();
-    let _logged = tokio::task::spawn_blocking(move || reloader.reload(why)).await;
-}
-
-async fn reload_on_change(reloader: Arc<Reloader>) {
-    let Source::File(path) = &reloader.source else { return };
-    let mut watch = FileWatch::new(path);
+async fn on_file_change(reloader: Arc<Reloader>) {
+    let files = || reloader.files.lock().clone();
+    let mut watch = FileWatch::new(files());
     loop {
-        watch.changed().await;
-        reload(&reloader, "file changed").await;
+        let changed = tokio::select! {
+            changed = watch.changed() => changed,
+            () = reloader.files_changed.notified() => {
+                watch.set(files());
+                continue;
+            }
+        };
+        if changed.iter().any(|path| Some(&**path) == reloader.source.path()) {
+            reloader.reload_if_new("file changed").await;
+        } else {
+            tracing::info!(?changed, "files changed: keys and certificates are read again");
+            refresh(&reloader).await;
+        }
     }
 }
 
-async fn reload_on_signal(reloader: Arc<Reloader>) {
+async fn on_hangup(reloader: Arc<Reloader>) {
     let Ok(mut hangup) = signal(SignalKind::hangup()) else { return };
     while hangup.recv().await.is_some() {
         reloader.gateway.meter.reopen();
-        reload(&reloader, "SIGHUP").await;
+        let _logged = reloader.reload("SIGHUP").await;
     }
 }
 
 async fn tend(reloader: Arc<Reloader>) {
     loop {
         tokio::time::sleep(TEND).await;
-        let gateway = reloader.gateway.clone();
-        let _done = tokio::task::spawn_blocking(move || {
-            gateway.live.load().upstreams.tend();
-            gateway.keys.refresh();
-        })
-        .await;
+        refresh(&reloader).await;
     }
+}
+
+async fn refresh(reloader: &Arc<Reloader>) {
+    let reloader = reloader.clone();
+    let _done = tokio::task::spawn_blocking(move || reloader.refresh()).await;
 }

@@ -1,9 +1,10 @@
-//! Whole lines to a file or stream by way of one writer thread, so that no call ever waits for a disk or a pipe.
+//! Whole lines to a file, a stream or a collector by way of one writer thread, so that no call ever waits for a disk,
+//! a pipe or a network.
 //!
 //! Lines gather in a buffer of bounded size and go out together: after `linger`, when much has gathered, on
 //! [`Lines::flush`] and at [`Lines::shutdown`]. A full buffer drops new lines and counts them. What the output refuses
 //! is kept and tried again. An idle writer sleeps without a timer. Start with [`Lines::push`]; where the bytes go is
-//! [`output`](super::output)'s duty.
+//! the duty of a [`Sink`].
 
 use std::io;
 use std::sync::Arc;
@@ -11,7 +12,26 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
-use super::output::Output;
+/// Where lines go. Everything here may block.
+pub trait Sink: Send + 'static {
+    /// Writes the lines and takes off the front of `lines` what needs no second try.
+    ///
+    /// # Errors
+    /// Those of the system; the lines that remain are tried again.
+    fn write(&mut self, lines: &mut Vec<u8>) -> io::Result<()>;
+
+    /// Opens anew what can be opened anew.
+    fn reopen(&mut self) {}
+}
+
+/// Why lines were lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Loss {
+    /// The queue was full, or closed already.
+    Full,
+    /// The output did not take them to the end.
+    Refused,
+}
 
 /// What is refused is tried again after so long.
 const RETRY: Duration = Duration::from_secs(1);
@@ -30,7 +50,7 @@ pub struct Limits {
 /// Who is told about trouble. Neither may write to the lines that it is about.
 pub struct Reports {
     /// So many lines were lost.
-    pub lost: Box<dyn Fn(u64) + Send + Sync>,
+    pub lost: Box<dyn Fn(Loss, u64) + Send + Sync>,
     /// The output refused; the lines are kept and tried again, unless nobody can read them any more.
     pub refused: Box<dyn Fn(&io::Error) + Send + Sync>,
 }
@@ -74,7 +94,7 @@ impl Lines {
     ///
     /// # Errors
     /// When the system gives no thread.
-    pub fn start(name: &str, output: Output, limits: Limits, reports: Reports) -> io::Result<Self> {
+    pub fn start(name: &str, output: impl Sink, limits: Limits, reports: Reports) -> io::Result<Self> {
         let shared = Arc::new(Shared {
             limits,
             reports,
@@ -94,7 +114,7 @@ impl Lines {
         let before = state.pending.len();
         if state.closing || before + line.len() > limits.most {
             drop(state);
-            (self.shared.reports.lost)(1);
+            (self.shared.reports.lost)(Loss::Full, 1);
             return false;
         }
         state.pending.extend_from_slice(line);
@@ -150,7 +170,7 @@ impl Shared {
     }
 
     /// The writer thread. `batch` holds whole lines, and outlives a turn when the output refused them.
-    fn run(&self, mut output: Output) {
+    fn run(&self, mut output: impl Sink) {
         let mut batch = Vec::new();
         loop {
             let turn = self.next(&mut batch);
@@ -203,7 +223,7 @@ impl Shared {
         Turn { reopen: std::mem::take(&mut state.reopen), whole }
     }
 
-    fn write(&self, output: &mut Output, batch: &mut Vec<u8>) {
+    fn write(&self, output: &mut impl Sink, batch: &mut Vec<u8>) {
         let Err(error) = output.write(batch) else { return };
         (self.reports.refused)(&error);
         if error.kind() == io::ErrorKind::BrokenPipe {
@@ -214,7 +234,7 @@ impl Shared {
     fn lose(&self, batch: &mut Vec<u8>) {
         let lines = memchr::memchr_iter(b'\n', batch).count() as u64;
         if lines > 0 {
-            (self.reports.lost)(lines);
+            (self.reports.lost)(Loss::Refused, lines);
         }
         batch.clear();
     }
@@ -223,5 +243,111 @@ impl Shared {
 impl State {
     fn urgent(&self) -> bool {
         self.closing || self.reopen || self.asked > self.begun
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+    use std::sync::mpsc;
+
+    use super::*;
+
+    const LONG: Duration = Duration::from_secs(30);
+    const SMALL: Limits = Limits { linger: Duration::from_secs(3600), wake: 64, most: 128 };
+
+    /// Takes what it is allowed to take, one permission a write.
+    struct Gate {
+        allow: mpsc::Receiver<io::Result<()>>,
+        taken: Arc<Mutex<Vec<u8>>>,
+    }
+
+    impl Sink for Gate {
+        fn write(&mut self, lines: &mut Vec<u8>) -> io::Result<()> {
+            if lines.is_empty() {
+                return Ok(());
+            }
+            self.allow.recv().unwrap_or(Ok(()))?;
+            self.taken.lock().append(lines);
+            Ok(())
+        }
+    }
+
+    struct Rig {
+        lines: Lines,
+        allow: mpsc::Sender<io::Result<()>>,
+        taken: Arc<Mutex<Vec<u8>>>,
+        full: Arc<AtomicU64>,
+        refused: Arc<AtomicU64>,
+    }
+
+    fn rig() -> Rig {
+        let (allow, allowed) = mpsc::channel();
+        let taken = Arc::new(Mutex::new(Vec::new()));
+        let (full, refused) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
+        let lost = (full.clone(), refused.clone());
+        let reports = Reports {
+            lost: Box::new(move |loss, lines| {
+                let count = if loss == Loss::Full { &lost.0 } else { &lost.1 };
+                count.fetch_add(lines, Relaxed);
+            }),
+            refused: Box::new(|_| {}),
+        };
+        let sink = Gate { allow: allowed, taken: taken.clone() };
+        Rig { lines: Lines::start("test", sink, SMALL, reports).unwrap(), allow, taken, full, refused }
+    }
+
+    fn push(rig: &Rig, from: u32, to: u32) -> usize {
+        (from..to).filter(|n| rig.lines.push(format!("{n:07}\n").as_bytes())).count()
+    }
+
+    #[test]
+    fn nothing_waits_for_a_stuck_output_and_what_does_not_fit_is_counted() {
+        let rig = rig();
+        // The output takes nothing: 128 bytes in the queue, and at most as much in the writer's hands.
+        let taken = push(&rig, 0, 1000);
+        assert!((16..=32).contains(&taken), "{taken}");
+        assert_eq!(rig.full.load(Relaxed), 1000 - taken as u64);
+        assert!(!rig.lines.flush(Duration::from_millis(10)), "still stuck");
+        for _ in 0..3 {
+            rig.allow.send(Ok(())).unwrap();
+        }
+        assert!(rig.lines.flush(LONG));
+        assert_eq!(rig.taken.lock().len(), taken * 8, "whole lines, each once");
+        assert_eq!(rig.refused.load(Relaxed), 0);
+    }
+
+    #[test]
+    fn what_is_refused_is_tried_again_in_order() {
+        let rig = rig();
+        rig.allow.send(Err(io::Error::other("disk full"))).unwrap();
+        push(&rig, 0, 3);
+        rig.lines.flush(Duration::from_millis(10));
+        push(&rig, 3, 5);
+        rig.allow.send(Ok(())).unwrap();
+        rig.allow.send(Ok(())).unwrap();
+        assert!(rig.lines.flush(LONG));
+        assert_eq!(*rig.taken.lock(), b"0000000\n0000001\n0000002\n0000003\n0000004\n");
+        assert_eq!((rig.full.load(Relaxed), rig.refused.load(Relaxed)), (0, 0));
+    }
+
+    #[test]
+    fn at_the_end_what_is_still_refused_is_counted() {
+        let rig = rig();
+        push(&rig, 0, 3);
+        rig.allow.send(Err(io::Error::other("disk full"))).unwrap();
+        assert!(rig.lines.shutdown(LONG));
+        assert_eq!(rig.refused.load(Relaxed), 3);
+        assert_eq!(push(&rig, 3, 4), 0, "closed");
+        assert_eq!(rig.full.load(Relaxed), 1);
+    }
+
+    #[test]
+    fn a_reader_that_is_gone_is_not_tried_again() {
+        let rig = rig();
+        push(&rig, 0, 2);
+        rig.allow.send(Err(io::ErrorKind::BrokenPipe.into())).unwrap();
+        assert!(rig.lines.flush(LONG));
+        assert_eq!(rig.refused.load(Relaxed), 2);
     }
 }

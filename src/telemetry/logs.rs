@@ -65,7 +65,7 @@ pub fn init(format: LogFormat, filter: Option<&str>) -> Result<(), LogError> {
     let from_env = std::env::var("RUST_LOG").ok().filter(|words| !words.trim().is_empty());
     let filter = parse_filter(from_env.as_deref().or(filter).unwrap_or("info"))?;
     let reports = Reports {
-        lost: Box::new(|lines| {
+        lost: Box::new(|_, lines| {
             DROPPED.fetch_add(lines, Relaxed);
         }),
         refused: Box::new(|_| {}),

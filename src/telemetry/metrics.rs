@@ -16,6 +16,12 @@ use super::table;
 /// The `Content-Type` of [`Telemetry::exposition`].
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
+/// Which commit this was built from, where the build says so (FAREGATE_COMMIT).
+pub const COMMIT: &str = match option_env!("FAREGATE_COMMIT") {
+    Some(commit) if !commit.is_empty() => commit,
+    _ => "unknown",
+};
+
 /// Every metric of this process; clones share it.
 #[derive(Clone)]
 pub struct Telemetry {
@@ -110,12 +116,15 @@ impl Telemetry {
         let registry = Registry::new();
         let metrics = Metrics::register(&registry)?;
         let process = Process::register(&registry)?;
-        metrics
-            .build_info
-            .with([env!("CARGO_PKG_VERSION"), option_env!("FAREGATE_COMMIT").unwrap_or("unknown")])
-            .set(1);
+        metrics.build_info.with([env!("CARGO_PKG_VERSION"), COMMIT]).set(1);
+        // What happens seldom stands at zero from the start, so that its first time is an increase.
         for result in ["success", "failure"] {
             metrics.reloads.with([result]);
+        }
+        metrics.records_dropped.with([]);
+        metrics.spans_exported.with([]);
+        for reason in ["queue_full", "export_failed"] {
+            metrics.spans_dropped.with([reason]);
         }
         Ok(Self { inner: Arc::new(Inner { registry, metrics, process, scrape: Mutex::new(()) }) })
     }
@@ -168,7 +177,6 @@ impl Telemetry {
         self.inner.process.refresh();
         let lost = self.metrics().log_lines_dropped.with([]);
         lost.add(logs::lines_dropped().saturating_sub(lost.get()));
-        self.metrics().records_dropped.with([]);
         let mut text = String::with_capacity(16 << 10);
         if let Err(error) = TextEncoder::new().encode_utf8(&self.inner.registry.gather(), &mut text) {
             tracing::error!(%error, "metrics cannot be written");

@@ -1,11 +1,13 @@
 //! Where lines end: a file that may be rotated away, or a standard stream. Never leaves half a line in a file.
 //!
-//! Knows nothing of queues or threads; everything here may block. Start with [`Output::write`].
+//! Knows nothing of threads; everything here may block. Start with the [`Sink`] that it is.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+use super::lines::Sink;
 
 /// A file or stream that takes whole lines.
 pub struct Output {
@@ -38,19 +40,18 @@ impl Output {
     pub fn stderr() -> io::Result<Self> {
         Ok(Self { path: None, file: Some(duplicate(&io::stderr())?) })
     }
+}
 
-    /// Has the file opened anew with the next write; a stream stays.
-    pub fn reopen(&mut self) {
+impl Sink for Output {
+    /// With the next write; a stream stays.
+    fn reopen(&mut self) {
         if self.path.is_some() {
             self.file = None;
         }
     }
 
-    /// Writes the lines and takes them off the front of `lines`: all of them, or those before the error.
-    ///
-    /// # Errors
-    /// Those of the system; the lines that remain can be tried again.
-    pub fn write(&mut self, lines: &mut Vec<u8>) -> io::Result<()> {
+    /// Takes off all lines, or those before the error.
+    fn write(&mut self, lines: &mut Vec<u8>) -> io::Result<()> {
         if lines.is_empty() {
             return Ok(());
         }
@@ -74,8 +75,26 @@ fn duplicate(stream: &impl std::os::fd::AsFd) -> io::Result<File> {
     Ok(stream.as_fd().try_clone_to_owned()?.into())
 }
 
+/// Opens the file to append to. Where whoever wrote it before was killed in the middle of a line, that half is closed
+/// off, so that it spoils no line of ours.
 fn open(path: &Path) -> io::Result<File> {
-    OpenOptions::new().append(true).create(true).open(path)
+    let mut file = OpenOptions::new().append(true).create(true).open(path)?;
+    if ends_in_half_a_line(path) {
+        file.write_all(b"\n")?;
+    }
+    Ok(file)
+}
+
+fn ends_in_half_a_line(path: &Path) -> bool {
+    let last = || {
+        let mut file =
+            File::open(path).ok().filter(|file| file.metadata().is_ok_and(|m| m.is_file() && m.len() > 0))?;
+        file.seek(SeekFrom::End(-1)).ok()?;
+        let mut last = [0];
+        file.read_exact(&mut last).ok()?;
+        Some(last[0])
+    };
+    last().is_some_and(|last| last != b'\n')
 }
 
 /// Whether the path names another file by now, or none.
@@ -140,4 +159,84 @@ fn stop(
     }
     lines.drain(..whole);
     Err(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Takes so many bytes more, then is full.
+    struct Small {
+        held: Vec<u8>,
+        room: usize,
+    }
+
+    impl Write for Small {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let n = bytes.len().min(self.room);
+            if n == 0 {
+                return Err(io::ErrorKind::StorageFull.into());
+            }
+            self.room -= n;
+            self.held.extend_from_slice(&bytes[..n]);
+            Ok(n)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl Medium for Small {
+        fn take_back(&mut self, half: u64, end: Option<u64>) -> bool {
+            assert_eq!(end, self.end());
+            self.held.truncate(self.held.len() - half as usize);
+            self.room += half as usize;
+            true
+        }
+
+        fn end(&self) -> Option<u64> {
+            Some(self.held.len() as u64)
+        }
+    }
+
+    #[test]
+    fn a_full_disk_never_holds_half_a_line_whatever_room_there_is() {
+        let text = b"one\ntwo\nthree\n";
+        for room in 0..text.len() {
+            let mut disk = Small { held: Vec::new(), room };
+            let mut lines = text.to_vec();
+            assert!(write_lines(&mut disk, &mut lines).is_err());
+            assert!(disk.held.is_empty() || disk.held.ends_with(b"\n"), "{room}");
+            assert_eq!([&*disk.held, &lines].concat(), text, "{room}");
+            disk.room = 100;
+            write_lines(&mut disk, &mut lines).unwrap();
+            assert_eq!(disk.held, text, "{room}");
+        }
+    }
+
+    #[test]
+    fn half_a_line_of_a_killed_process_spoils_no_other() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("usage.jsonl");
+        std::fs::write(&path, "{\"n\":1}\n{\"n\":").unwrap();
+        let mut output = Output::file(&path).unwrap();
+        output.write(&mut b"{\"n\":2}\n".to_vec()).unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "{\"n\":1}\n{\"n\":\n{\"n\":2}\n");
+        // A whole file, and an empty one, are left as they are.
+        drop(Output::file(&path).unwrap());
+        assert_eq!(std::fs::read_to_string(&path).unwrap().lines().count(), 3);
+    }
+
+    #[test]
+    fn a_file_that_was_moved_away_is_made_anew() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, moved) = (dir.path().join("a"), dir.path().join("b"));
+        let mut output = Output::file(&path).unwrap();
+        output.write(&mut b"1\n".to_vec()).unwrap();
+        std::fs::rename(&path, &moved).unwrap();
+        output.write(&mut b"2\n".to_vec()).unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), b"2\n");
+        assert_eq!(std::fs::read(&moved).unwrap(), b"1\n");
+    }
 }

@@ -1,7 +1,7 @@
 //! The one table of every metric: name, help, type, labels, buckets.
 //!
 //! README, dashboards, alerts and rules use only names that stand here; `docs/metrics.md` is generated from it
-//! (see `reference`). Base units, `_total` on counters, no rates or averages. A metric that nothing sets does not
+//! (by `reference`). Base units, `_total` on counters, no rates or averages. A metric that nothing sets does not
 //! belong here.
 
 /// What kind of number a metric is.
@@ -61,7 +61,7 @@ table! {
         ["route", "provider", "model", "stream"],
         "From a call accepted to its last byte.";
     OVERHEAD_SECONDS = "faregate_overhead_seconds", Kind::Histogram(OVERHEAD), ["phase"],
-        "Time spent inside Faregate. phase `request`: body complete to request sent, without connecting and without failed attempts; `response`: each upstream chunk from in to out, summed over the call.";
+        "Time spent inside Faregate, without waiting for client or provider. phase `request`: body complete to request sent, summed over the attempts, without connecting and without pauses between attempts; `response`: each upstream chunk from in to out, summed over the call.";
     TTFT_SECONDS = "faregate_time_to_first_token_seconds", Kind::Histogram(TTFT), ["route", "provider", "model"],
         "Streams only: from the request sent to the provider to the first content event of the answer.";
     TPOT_SECONDS = "faregate_time_per_output_token_seconds", Kind::Histogram(TPOT), ["provider", "model"],

@@ -3,11 +3,11 @@
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use arc_swap::ArcSwapOption;
 use parking_lot::Mutex;
 
+use super::stamp::FileStamp;
 use crate::config::types::{AuthScheme, Credentials, CredentialsWord, SecretSource};
 use crate::dialect::DialectId;
 
@@ -61,7 +61,7 @@ enum Source {
     Fixed,
     File {
         path: PathBuf,
-        seen: Mutex<Option<(SystemTime, u64)>>,
+        seen: Mutex<Option<FileStamp>>,
     },
 }
 
@@ -114,15 +114,15 @@ impl Credential {
     /// leaves the last key in use.
     pub fn refresh(&self) -> bool {
         let Source::File { path, seen } = &self.source else { return false };
-        let Ok(meta) = std::fs::metadata(path) else { return false };
-        let mark = meta.modified().ok().map(|at| (at, meta.len()));
         let mut seen = seen.lock();
-        if mark.is_some() && *seen == mark {
+        // Taken before the file is read: what is written in between bears another one.
+        let now = FileStamp::settled(path);
+        if now.is_some() && *seen == now {
             return false;
         }
         match std::fs::read_to_string(path) {
             Ok(text) if !text.trim().is_empty() => {
-                *seen = mark;
+                *seen = now;
                 self.store(text.trim())
             }
             _ => false,

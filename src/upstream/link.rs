@@ -102,7 +102,11 @@ impl Upstreams {
         let mut links = Vec::with_capacity(table.providers().len());
         let mut errors = Vec::new();
         for provider in table.providers() {
-            let kept = previous.and_then(|p| p.links.iter().find(|link| link.serves(provider)));
+            // Nearly always it stands where it stood.
+            let kept = previous.and_then(|p| {
+                let same = p.links.get(provider.index).filter(|link| link.serves(provider));
+                same.or_else(|| p.links.iter().find(|link| link.serves(provider)))
+            });
             match kept {
                 Some(link) => {
                     link.credential.refresh();
@@ -122,8 +126,9 @@ impl Upstreams {
         self.links.get(provider.index)
     }
 
-    /// Reads changed key files and drops connections that were idle for too long.
+    /// Reads changed key and certificate files and drops connections that were idle for too long. Blocks.
     pub fn tend(&self) {
+        self.connectors.refresh();
         for link in &self.links {
             link.credential.refresh();
             for (_, origin) in &link.origins {

@@ -14,6 +14,7 @@ mod h2;
 mod head;
 mod link;
 mod pool;
+mod stamp;
 mod tls;
 
 pub use conn::Conn;
@@ -21,6 +22,7 @@ pub use credential::{Credential, KeyInjection};
 pub use error::{ConnectError, ExchangeError};
 pub use head::{OutHead, RequestBody};
 pub use link::{Link, Opened, Upstreams};
+pub use stamp::FileStamp;
 
 use std::time::Duration;
 

@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use arc_swap::ArcSwapOption;
 use parking_lot::Mutex;
 use pingora_core::connectors::ConnectorOptions;
 use pingora_core::connectors::http::v2::Connector;
@@ -13,6 +14,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::sync::OnceCell;
 
+use super::stamp::FileStamp;
 use crate::config::types::ClientTls;
 
 /// The files that tell connectors apart.
@@ -22,10 +24,13 @@ type Key = (Option<PathBuf>, Option<(PathBuf, PathBuf)>);
 #[derive(Default)]
 pub(super) struct Connectors(Mutex<HashMap<Key, Arc<Lazy>>>);
 
-/// A connector that is made when first used, off the workers' threads.
+/// A connector that is made when first used, off the workers' threads, and made anew when its files change.
 pub(super) struct Lazy {
     key: Key,
-    made: OnceCell<Arc<Connector>>,
+    first: OnceCell<Arc<Connector>>,
+    newer: ArcSwapOption<Connector>,
+    /// The files that the connector in use was made of.
+    seen: Mutex<Option<Vec<FileStamp>>>,
 }
 
 impl Connectors {
@@ -34,26 +39,64 @@ impl Connectors {
         let key: Key = tls.map_or((None, None), |tls| (tls.ca.clone(), tls.certificate.clone().zip(tls.key.clone())));
         let mut all = self.0.lock();
         all.retain(|_, lazy| Arc::strong_count(lazy) > 1);
-        all.entry(key.clone()).or_insert_with(|| Arc::new(Lazy { key, made: OnceCell::new() })).clone()
+        all.entry(key.clone()).or_insert_with(|| Arc::new(Lazy::new(key))).clone()
+    }
+}
+
+impl Connectors {
+    /// Makes connectors anew whose files have changed. Blocks. One that cannot be made leaves the one in use.
+    pub(super) fn refresh(&self) {
+        let all: Vec<Arc<Lazy>> = self.0.lock().values().cloned().collect();
+        all.iter().for_each(|lazy| lazy.refresh());
     }
 }
 
 impl Lazy {
+    fn new(key: Key) -> Self {
+        Self { key, first: OnceCell::new(), newer: ArcSwapOption::empty(), seen: Mutex::new(None) }
+    }
+
     /// The connector; made by the first caller.
     ///
     /// # Errors
     /// What is wrong with the files.
     pub(super) async fn get(&self) -> Result<Arc<Connector>, String> {
+        if let Some(newer) = self.newer.load_full() {
+            return Ok(newer);
+        }
         let make = || async {
             let key = self.key.clone();
+            *self.seen.lock() = self.stamps();
             tokio::task::spawn_blocking(move || make(&key)).await.map_err(|e| e.to_string())?
         };
-        self.made.get_or_try_init(make).await.cloned()
+        self.first.get_or_try_init(make).await.cloned()
     }
 
     /// The connector, if it was ever needed.
-    pub(super) fn made(&self) -> Option<&Arc<Connector>> {
-        self.made.get()
+    pub(super) fn made(&self) -> Option<Arc<Connector>> {
+        self.newer.load_full().or_else(|| self.first.get().cloned())
+    }
+
+    fn refresh(&self) {
+        // A file that is gone or still being written is waited for.
+        let (Some(_), Some(now)) = (self.made(), self.stamps()) else { return };
+        if now.is_empty() || self.seen.lock().as_ref() == Some(&now) {
+            return;
+        }
+        match make(&self.key) {
+            Ok(connector) => {
+                self.newer.store(Some(connector));
+                tracing::info!(files = ?self.key, "TLS files towards a provider read again");
+            }
+            Err(error) => tracing::warn!(error, "TLS files towards a provider changed and cannot be used"),
+        }
+        *self.seen.lock() = Some(now);
+    }
+
+    fn stamps(&self) -> Option<Vec<FileStamp>> {
+        let (ca, pair) = &self.key;
+        let files = ca.iter().chain(pair.iter().flat_map(|(certificate, key)| [certificate, key]));
+        files.map(|path| FileStamp::settled(path)).collect()
     }
 }
 

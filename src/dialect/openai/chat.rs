@@ -4,6 +4,9 @@ use super::super::json::{self, Members};
 use super::super::tap::Seen;
 use super::super::{DialectId, Operation};
 
+/// Stands for an error of which the stream says only that it happened.
+const NAMELESS: &[u8] = br#"{"message":"the provider ended its answer with an error that it did not name"}"#;
+
 /// Notes what one event says. Whether it is the chunk that reports usage and nothing else.
 pub(in super::super) fn read(operation: Operation, name: &[u8], data: &[u8], seen: &mut Seen) -> bool {
     if data.trim_ascii_start().starts_with(b"[DONE]") {
@@ -33,7 +36,11 @@ pub(in super::super) fn read(operation: Operation, name: &[u8], data: &[u8], see
     if let Some(usage) = usage.or(beside) {
         seen.note_openai_usage(operation, usage);
     }
-    seen.content = seen.content || choices.is_some_and(|choices| json::items(choices).any(|i| is_content(&choices[i])));
+    if let Some(choices) = choices {
+        for choice in json::items(choices) {
+            read_choice(&choices[choice], seen);
+        }
+    }
     let no_choice = choices.is_some_and(|list| list.starts_with(b"[") && !json::says_something(list));
     usage.is_some() && no_choice && !failed
 }
@@ -42,20 +49,25 @@ fn is_object(value: &[u8]) -> Option<&[u8]> {
     value.starts_with(b"{").then_some(value)
 }
 
-/// Whether a choice carries anything the model made.
-fn is_content(choice: &[u8]) -> bool {
-    let Ok(mut members) = Members::open(choice, 0) else { return false };
+/// Notes whether a choice carries anything the model made, or the error that ended it (a router's provider that broke
+/// off inside a stream).
+fn read_choice(choice: &[u8], seen: &mut Seen) {
+    let Ok(mut members) = Members::open(choice, 0) else { return };
+    let (mut broke_off, mut error) = (false, None);
     while let Ok(Some(member)) = members.next() {
-        let found = match &*member.key() {
-            b"text" => json::says_something(member.value),
-            b"delta" | b"message" => delta_says_something(member.value),
-            _ => false,
-        };
-        if found {
-            return true;
+        match &*member.key() {
+            b"text" => seen.content |= json::says_something(member.value),
+            b"delta" | b"message" if !seen.content => seen.content = delta_says_something(member.value),
+            b"finish_reason" => broke_off = member.value == b"\"error\"",
+            b"error" => error = is_object(member.value),
+            _ => {}
         }
     }
-    false
+    match error {
+        Some(error) => seen.note_error(DialectId::OpenAi, error),
+        None if broke_off => seen.note_error(DialectId::OpenAi, NAMELESS),
+        None => {}
+    }
 }
 
 /// The fields in which hosts put what the model made; `role`, `name` and their like are none of it.

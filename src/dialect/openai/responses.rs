@@ -12,11 +12,12 @@ pub(in super::super) fn read(name: &[u8], data: &[u8], seen: &mut Seen) {
         return;
     }
     let Ok(mut members) = Members::open(data, 0) else { return };
-    let (mut kind, mut response, mut failed, mut says) = (None, None, false, false);
+    let (mut kind, mut response, mut item, mut failed, mut says) = (None, None, None, false, false);
     while let Ok(Some(member)) = members.next() {
         match &*member.key() {
             b"type" => kind = json::text(member.value),
             b"response" => response = Some(member.value),
+            b"item" if !seen.content => item = Some(member.value),
             b"error" => failed |= json::says_something(member.value),
             b"delta" | b"partial_image_b64" => says |= json::says_something(member.value),
             _ => {}
@@ -30,7 +31,7 @@ pub(in super::super) fn read(name: &[u8], data: &[u8], seen: &mut Seen) {
         read_response(response, seen);
     }
     note_end(&kind, seen);
-    seen.content = seen.content || is_content(&kind, says);
+    seen.content = seen.content || is_content(&kind, says, item);
 }
 
 fn read_response(response: &[u8], seen: &mut Seen) {
@@ -52,9 +53,17 @@ fn read_response(response: &[u8], seen: &mut Seen) {
     }
 }
 
-/// Deltas, whole items, partial images. What a stream only announces is none.
-fn is_content(kind: &str, says: bool) -> bool {
-    says && (kind.ends_with(".delta") || kind.ends_with(".partial_image")) || kind == "response.output_item.done"
+/// Deltas, whole items, partial images, and the start of a call: its name is the model's. What a stream only announces
+/// is none.
+fn is_content(kind: &str, says: bool, item: Option<&[u8]>) -> bool {
+    match kind {
+        "response.output_item.done" => true,
+        "response.output_item.added" => item
+            .and_then(|item| json::field(item, "type"))
+            .and_then(json::text)
+            .is_some_and(|kind| !matches!(&*kind, "message" | "reasoning")),
+        _ => says && (kind.ends_with(".delta") || kind.ends_with(".partial_image")),
+    }
 }
 
 /// Whether an event of this type only announces what is to come.

@@ -4,7 +4,8 @@ use super::super::walk::{Picks, Walker};
 use super::super::{DialectId, Operation, json};
 use super::Seen;
 
-const PICKS: Picks = Picks { keys: &["usage", "tool_usage", "model", "error", "type"], inside: None };
+const PICKS: Picks =
+    Picks { keys: &["usage", "tool_usage", "model", "error", "type", "object", "message", "code"], inside: None };
 
 /// Reads one JSON body.
 #[derive(Debug)]
@@ -21,6 +22,11 @@ impl BodyTap {
         self.walker.feed(chunk);
     }
 
+    /// Whether nothing was read yet.
+    pub(super) fn is_untouched(&self) -> bool {
+        self.walker.is_untouched()
+    }
+
     pub(super) fn is_complete(&self) -> bool {
         self.walker.is_complete()
     }
@@ -34,6 +40,14 @@ impl BodyTap {
         if let Some(error) = self.walker.value("error").filter(|value| json::says_something(value)) {
             let body = [b"{\"error\":", error, b"}"].concat();
             seen.note_error(dialect, &body);
+        }
+        // Hosts that answer 200 and describe the error in the body itself.
+        let is_error = |key| self.walker.value(key).is_some_and(|value| value == b"\"error\"");
+        if (is_error("object") || is_error("type"))
+            && let Some(message) = self.walker.value("message")
+        {
+            let code = self.walker.value("code").unwrap_or(b"null");
+            seen.note_error(dialect, &[b"{\"message\":", message, b",\"code\":", code, b"}"].concat());
         }
         let Some(usage) = self.walker.value("usage") else { return };
         match dialect {

@@ -31,7 +31,10 @@ impl Marks {
     pub(super) fn worth_reading(&self, event: &[u8]) -> bool {
         let ends =
             event.len() <= MAX_END_MARKER && (self.done.find(event).is_some() || self.stop.find(event).is_some());
-        ends || event.starts_with(b"event: error")
+        // What begins with another field or a comment is rare, and its name may stand anywhere.
+        let unusual = !event.starts_with(b"data:") && !event.starts_with(b"event:");
+        ends || unusual
+            || event.starts_with(b"event: error")
             || event.starts_with(b"event:error")
             || self.has_value(&self.usage, event)
             || self.has_value(&self.error, event)

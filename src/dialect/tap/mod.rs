@@ -60,6 +60,12 @@ impl Tap {
         if chunk.is_empty() {
             return;
         }
+        if let Reader::Body(body) = &self.reader
+            && body.is_untouched()
+            && starts_like_events(&chunk)
+        {
+            self.reader = Reader::Stream(Box::new(StreamTap::new(self.operation, false)));
+        }
         match &mut self.reader {
             Reader::Stream(stream) => stream.feed(chunk, out, &mut self.seen),
             Reader::Body(body) => {
@@ -86,8 +92,10 @@ impl Tap {
         }
     }
 
-    /// Whether content was seen: text, reasoning, a tool call, a refusal, audio. Roles, pings, comments and the
-    /// announcements of a response or message are none. Any byte counts of a body that is no event stream.
+    /// Whether content was seen: text, reasoning, a tool call, a refusal, audio. Reasoning counts, since the model is at
+    /// work and its tokens are charged from there on; so does a tool call once it is named. Roles, pings, comments,
+    /// empty deltas and the announcements of a response, message or block are none. Any byte counts of a body that is
+    /// no event stream.
     pub fn content_started(&self) -> bool {
         self.seen.content
     }
@@ -127,6 +135,12 @@ impl Tap {
     pub fn served_model(&self) -> Option<&str> {
         self.seen.model.as_deref()
     }
+}
+
+/// Whether a body that was not announced as an event stream is one all the same: its first byte is that of a field
+/// (`data`, `event`, `id`, `retry`) or a comment, with which no JSON begins.
+fn starts_like_events(chunk: &[u8]) -> bool {
+    matches!(chunk.trim_ascii_start().first(), Some(b'd' | b'e' | b'i' | b'r' | b':'))
 }
 
 /// Reads one `usage` object of `dialect`.
