@@ -9,8 +9,8 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use bytes::{Buf, BufMut, BytesMut};
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
+use bytes::{Buf, BytesMut};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 
 /// One read takes at most this much.
 const SCRATCH: usize = 32 * 1024;
@@ -78,17 +78,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         if expected <= SCRATCH {
             return self.fill().await;
         }
-        let filled = self.input.len();
-        let room = expected.min(256 * 1024);
-        self.input.put_bytes(0, room);
-        let result = poll_fn(|cx| {
-            let mut buf = ReadBuf::new(&mut self.input[filled..]);
-            ready!(Pin::new(&mut self.io).poll_read(cx, &mut buf))?;
-            Poll::Ready(Ok(buf.filled().len()))
-        })
-        .await;
-        self.input.truncate(filled + result.as_ref().copied().unwrap_or(0));
-        result
+        self.input.reserve(expected.min(256 * 1024));
+        self.io.read_buf(&mut self.input).await
     }
 
     /// True when the peer has neither closed nor sent anything while the connection was idle.
@@ -108,7 +99,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
                 head.extend_from_slice(part);
                 continue;
             }
-            let mut both = head.as_slice().chain(part);
+            let mut both = Buf::chain(head.as_slice(), part);
             self.io.write_all_buf(&mut both).await?;
             head.clear();
         }
@@ -131,10 +122,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         stop: impl Fn(&[u8]) -> bool,
     ) -> io::Result<bool> {
         let total: usize = parts.iter().map(|part| part.as_ref().len()).sum();
-        if total < JOIN_BELOW {
-            self.write(head, parts).await?;
-            return Ok(true);
-        }
+        let parts = if total < JOIN_BELOW {
+            parts.iter().for_each(|part| head.extend_from_slice(part.as_ref()));
+            &[]
+        } else {
+            parts
+        };
         let mut listening = true;
         for part in std::iter::once(head.as_slice()).chain(parts.iter().map(AsRef::as_ref)) {
             let mut rest = part;

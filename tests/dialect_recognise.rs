@@ -14,7 +14,7 @@ fn expected(api: &str, method: &str) -> Option<(DialectId, Operation)> {
     }
     Some(match api {
         "chat_completions" => (DialectId::OpenAi, Operation::Chat),
-        "responses" => (DialectId::OpenAi, Operation::Responses),
+        "responses" | "responses_compact" => (DialectId::OpenAi, Operation::Responses),
         "completions" => (DialectId::OpenAi, Operation::Completions),
         "embeddings" => (DialectId::OpenAi, Operation::Embeddings),
         "messages" => (DialectId::Anthropic, Operation::Messages),

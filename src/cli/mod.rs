@@ -1,14 +1,35 @@
-//! Subcommands.
+//! Subcommands. Exit status: 0 all is well, 1 something was found or failed, 2 a wrong command line.
 
-pub mod metrics;
-pub mod run;
+mod check;
+mod explain;
+mod metrics;
+mod presets;
+mod run;
+mod schema;
 
-use clap::{Parser, Subcommand};
+use std::io::Write;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-/// An LLM gateway.
+use clap::{Parser, Subcommand};
+
+/// An LLM gateway that runs beside every pod.
 #[derive(Debug, Parser)]
 #[command(version)]
+#[command(
+    long_about = "Faregate is an LLM gateway: it takes calls in the OpenAI and Anthropic dialects, routes them to \
+providers, falls back when one fails, and tells what each call used.
+
+Start without any configuration:
+
+  faregate run
+  curl -N 127.0.0.1:4000/v1/chat/completions -H 'content-type: application/json' \\
+    -d '{\"model\": \"simulated\", \"stream\": true, \"messages\": [{\"role\": \"user\", \"content\": \"Hello\"}]}'
+
+Then write a faregate.yaml (`faregate schema` gives your editor its keys), and see what it does with `faregate check` \
+and `faregate explain` before it runs."
+)]
+#[command(after_help = "Exit status: 0 all is well, 1 something was found or failed, 2 a wrong command line.")]
 pub struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -17,6 +38,10 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Run(run::RunArgs),
+    Check(check::CheckArgs),
+    Explain(explain::ExplainArgs),
+    Schema(schema::SchemaArgs),
+    Presets(presets::PresetsArgs),
     /// Print the reference of all metrics.
     #[command(hide = true)]
     Metrics,
@@ -27,7 +52,22 @@ impl Cli {
     pub fn run(self) -> ExitCode {
         match self.command {
             Command::Run(args) => run::run(args),
+            Command::Check(args) => check::check(&args),
+            Command::Explain(args) => explain::explain(&args),
+            Command::Schema(args) => schema::schema(&args),
+            Command::Presets(args) => presets::presets(&args),
             Command::Metrics => metrics::run(),
         }
     }
+}
+
+/// Prints to standard output; a reader that has gone (`| head`) is no error.
+fn print(text: &str) {
+    let mut out = std::io::stdout().lock();
+    let _gone = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}
+
+/// The file that a path on the command line means: itself, or a directory's `faregate.yaml`.
+fn config_file(path: &Path) -> PathBuf {
+    if path.is_dir() { path.join("faregate.yaml") } else { path.to_owned() }
 }

@@ -1,11 +1,15 @@
 //! `faregate run`: the proxy itself.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Args;
 
+use crate::config::Overrides;
 use crate::server::{self, RunOptions};
+use crate::telemetry::logs;
 
 /// Run the proxy.
 #[derive(Debug, Args)]
@@ -20,6 +24,7 @@ good one. SIGTERM lets calls in flight finish; SIGUSR2 starts a process that tak
 #[command(after_help = "Examples:
   faregate run
   faregate run --config faregate.yaml
+  faregate run --listen 127.0.0.1:8080 --admin 127.0.0.1:8081
   curl -N 127.0.0.1:4000/v1/chat/completions -H 'content-type: application/json' \\
     -d '{\"model\": \"simulated\", \"stream\": true, \"messages\": [{\"role\": \"user\", \"content\": \"Hello\"}]}'
   curl 127.0.0.1:4001/metrics")]
@@ -27,6 +32,12 @@ pub struct RunArgs {
     /// Configuration file, or a directory that holds `faregate.yaml`.
     #[arg(long, short, env = "FAREGATE_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
+    /// Address of the API, over the configuration's `server.listen`; port 0 lets the system choose.
+    #[arg(long, value_name = "IP:PORT")]
+    listen: Option<SocketAddr>,
+    /// Address of the admin pages, over the configuration's `server.admin`.
+    #[arg(long, value_name = "IP:PORT")]
+    admin: Option<SocketAddr>,
     /// Print the addresses as one JSON line on standard output once calls can come.
     #[arg(long)]
     print_addresses: bool,
@@ -40,10 +51,13 @@ pub struct RunArgs {
 
 /// Runs until the process is told to stop.
 pub fn run(args: RunArgs) -> ExitCode {
-    let options = RunOptions { config: args.config, print_addresses: args.print_addresses, upgrade: args.upgrade };
+    let overrides = Overrides { listen: args.listen, admin: args.admin };
+    let RunArgs { config, print_addresses, upgrade, .. } = args;
+    let options = RunOptions { config, overrides, print_addresses, upgrade };
     match server::run(&options) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
+            logs::flush(Duration::from_secs(1));
             eprintln!("{error}");
             eprintln!("faregate: not started");
             ExitCode::FAILURE

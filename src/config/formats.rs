@@ -19,6 +19,8 @@ pub(super) struct Format {
     pub(super) name: &'static str,
     /// What it is, after "wants".
     pub(super) what: &'static str,
+    /// Whether it is read into a type of its own, so that a wrong value cannot be taken over as text.
+    pub(super) typed: bool,
     /// Whether a wrong value may hold a secret and must not be shown.
     pub(super) discreet: bool,
     /// What is wrong with a text, in particular; an empty string where `what` says it all.
@@ -27,56 +29,88 @@ pub(super) struct Format {
 
 /// Every format.
 static FORMATS: &[Format] = &[
-    Format { name: "span", what: units::SPAN_HELP, discreet: false, check: |t| bare(units::parse_span(t).is_some()) },
-    Format { name: "size", what: units::SIZE_HELP, discreet: false, check: |t| bare(units::parse_size(t).is_some()) },
+    Format {
+        name: "span",
+        what: units::SPAN_HELP,
+        typed: true,
+        discreet: false,
+        check: |t| bare(units::parse_span(t).is_some()),
+    },
+    Format {
+        name: "size",
+        what: units::SIZE_HELP,
+        typed: true,
+        discreet: false,
+        check: |t| bare(units::parse_size(t).is_some()),
+    },
     Format {
         name: "socket-address",
         what: "an IP address with a port, such as 127.0.0.1:4000 or [::]:4000",
+        typed: true,
         discreet: false,
         check: |t| bare(t.parse::<SocketAddr>().is_ok()),
     },
     Format {
         name: "base-url",
         what: "a URL such as https://api.example.com/v1",
+        typed: false,
         discreet: true,
         check: |t| url(t, false, true),
     },
     Format {
         name: "proxy-url",
         what: "a URL such as http://proxy.example.com:3128, or `none`",
+        typed: false,
         discreet: true,
         check: |t| if t == "none" { Ok(()) } else { url(t, true, false) },
     },
-    Format { name: "glob", what: "a name or a glob such as gpt-4*", discreet: false, check: glob },
+    Format { name: "glob", what: "a name or a glob such as gpt-4*", typed: false, discreet: false, check: glob },
     Format {
         name: "header-name",
         what: "the name of an HTTP header",
+        typed: false,
         discreet: false,
         check: |t| bare(http::HeaderName::from_bytes(t.as_bytes()).is_ok()),
     },
     Format {
         name: "header-value",
         what: "the value of an HTTP header: one line of text",
+        typed: false,
         discreet: true,
         check: |t| bare(http::HeaderValue::from_str(t).is_ok()),
     },
-    Format { name: "env-name", what: "the name of an environment variable", discreet: true, check: env_name },
-    Format { name: "decimal", what: "an amount such as \"0.15\"", discreet: false, check: |t| bare(is_decimal(t)) },
+    Format {
+        name: "env-name",
+        what: "the name of an environment variable",
+        typed: false,
+        discreet: true,
+        check: env_name,
+    },
+    Format {
+        name: "decimal",
+        what: "an amount such as \"0.15\"",
+        typed: false,
+        discreet: false,
+        check: |t| bare(is_decimal(t)),
+    },
     Format {
         name: "path-prefix",
         what: "the start of a path, such as /openai/v1",
+        typed: false,
         discreet: false,
         check: |t| bare(t.starts_with('/') && t.bytes().all(|b| b.is_ascii_graphic() && !b"?#".contains(&b))),
     },
     Format {
         name: "path",
         what: "the path of a file",
+        typed: false,
         discreet: false,
         check: |t| bare(!t.is_empty() && !t.contains('\0')),
     },
     Format {
         name: "name",
         what: "a name of 1 to 100 visible characters",
+        typed: false,
         discreet: false,
         check: |t| bare((1..=100).contains(&t.len()) && t.bytes().all(|b| (b' '..=b'~').contains(&b)) && t.trim() == t),
     },

@@ -1,6 +1,8 @@
 //! From a file to a checked [`Config`], with everything that is wrong with it said at once.
 
+use std::collections::BTreeSet;
 use std::io::Read;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -8,6 +10,7 @@ use serde::Deserialize;
 
 use super::checks;
 use super::de::De;
+use super::mend;
 use super::problem::{Place, Problem, Problems, Severity};
 use super::shape;
 use super::tree::{self, Fault, Mark, Node, Value};
@@ -24,14 +27,33 @@ pub struct Surroundings<'e> {
     pub env: &'e dyn Fn(&str) -> Option<String>,
     /// Look for the files that the configuration names, and read certificates and keys.
     pub files: bool,
-    /// A missing environment variable is only warned of: for checks away from where the configuration will run.
+    /// Missing environment variables and files are only warned of: for checks away from where the configuration will
+    /// run.
     pub elsewhere: bool,
+    /// What the command line says over the file.
+    pub overrides: Overrides,
+}
+
+/// Settings of the command line that win over the file's.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Overrides {
+    /// Replaces `server.listen`.
+    pub listen: Option<SocketAddr>,
+    /// Replaces `server.admin`.
+    pub admin: Option<SocketAddr>,
+}
+
+impl Overrides {
+    fn apply(&self, config: &mut Config) {
+        config.server.listen = self.listen.unwrap_or(config.server.listen);
+        config.server.admin = self.admin.unwrap_or(config.server.admin);
+    }
 }
 
 impl Surroundings<'static> {
     /// This process.
     pub fn process() -> Self {
-        Self { env: &|name| std::env::var(name).ok(), files: true, elsewhere: false }
+        Self { env: &|name| std::env::var(name).ok(), files: true, elsewhere: false, overrides: Overrides::default() }
     }
 }
 
@@ -77,6 +99,11 @@ fn read(path: &Path) -> Result<Vec<u8>, String> {
     Ok(bytes)
 }
 
+/// What is said of a source that cannot be read at all.
+pub fn unreadable(source: &str, error: &std::io::Error) -> Checked {
+    refuse(source, format!("cannot be read: {error}"), None)
+}
+
 /// A finding about the whole file.
 fn refuse(source: &str, message: String, advice: Option<String>) -> Checked {
     let place = Place { file: source.into(), line: 0, column: 0 };
@@ -96,9 +123,9 @@ pub fn check(bytes: &[u8], source: &str, surroundings: &Surroundings<'_>) -> Che
     let file: Arc<str> = source.into();
     let parsed = tree::parse(text);
     let mut problems = Problems(parsed.faults.into_iter().map(|f| error(&file, f)).collect());
-    // An empty file is the default configuration; a file that could not be read to its end is nothing.
-    let nothing = Node { at: Mark { line: 1, column: 1 }, value: Value::Map(Vec::new()) };
-    let root = match parsed.root {
+    // An empty file is read as one without keys; a file that could not be read to its end is nothing.
+    let nothing = Node::new(Mark { line: 1, column: 1 }, Value::Map(Vec::new()));
+    let mut root = match parsed.root {
         Some(root) => root,
         None if problems.is_empty() => nothing,
         None => return Checked { config: None, problems },
@@ -106,10 +133,16 @@ pub fn check(bytes: &[u8], source: &str, surroundings: &Surroundings<'_>) -> Che
     let faults = walk::check(&root, shape::config());
     let sound = faults.is_empty();
     problems.0.extend(faults.into_iter().map(|f| error(&file, f)));
+    if !sound {
+        mend::mend(&mut root, shape::config());
+    }
     let mut config = None;
     match Config::deserialize(De(&root)) {
-        Ok(typed) => {
-            checks::check(&typed, &root, &file, surroundings, &mut problems.0);
+        Ok(mut typed) => {
+            surroundings.overrides.apply(&mut typed);
+            let mut found = checks::check(&typed, &root, &file, surroundings);
+            forget_consequences(&mut found, &problems);
+            problems.0.append(&mut found);
             config = Some(typed);
         }
         // What does not fit its type has been found above; this is for what only the types know.
@@ -121,6 +154,28 @@ pub fn check(bytes: &[u8], source: &str, surroundings: &Surroundings<'_>) -> Che
     }
     problems.settle();
     Checked { config: config.filter(|_| !problems.has_errors()), problems }
+}
+
+/// Drops findings that may only follow from what was found wrong in the text itself: those at the same place, and
+/// those about a mapping that lacks something because it was wrong.
+fn forget_consequences(found: &mut Vec<Problem>, before: &Problems) {
+    let places: BTreeSet<&Place> = before.0.iter().map(|p| &p.place).collect();
+    let above = |key: &str| key.char_indices().filter(|(_, c)| matches!(c, '.' | '[')).map(|(at, _)| at).collect();
+    let mut mappings: BTreeSet<&str> = BTreeSet::new();
+    for problem in &before.0 {
+        let ends: Vec<usize> = above(&problem.key);
+        mappings.extend(ends.iter().filter_map(|end| problem.key.get(..*end)));
+    }
+    found.retain(|p| !places.contains(&p.place) && !mappings.contains(&*p.key));
+}
+
+/// Checks a configuration that stands in no file; `source` names where it comes from.
+pub fn check_typed(mut config: Config, source: &str, surroundings: &Surroundings<'_>) -> Checked {
+    surroundings.overrides.apply(&mut config);
+    let root = Node::new(Mark { line: 0, column: 0 }, Value::Map(Vec::new()));
+    let mut problems = Problems(checks::check(&config, &root, &source.into(), surroundings));
+    problems.settle();
+    Checked { config: (!problems.has_errors()).then_some(config), problems }
 }
 
 fn not_utf8(bytes: &[u8], good: usize, source: &str) -> Checked {
@@ -153,7 +208,8 @@ mod tests {
     fn a_file_with_many_faults_shows_them_all_in_order() {
         let text = "server:\n  listn: 1\n  workers: many\nproviders:\n  openai:\n  local: {base_url: \"localhost:80\"}\n\
                     routes:\n  - name: a\n    match: {model: gpt-4*, api: [chat]}\n    targets:\n      - {provider: openai}\n      - provider: opnai\n";
-        let problems = parse(text, "f.yaml").expect_err("faults");
+        let surroundings = Surroundings { env: &|_| Some("key".into()), ..Surroundings::process() };
+        let problems = check(text.as_bytes(), "f.yaml", &surroundings).into_result().expect_err("faults");
         let lines: Vec<String> = problems.0.iter().map(ToString::to_string).collect();
         assert_eq!(
             lines,
@@ -162,6 +218,7 @@ mod tests {
                 "f.yaml:3:12: server.workers: wants a whole number from 0 up, found `many`",
                 "f.yaml:6:21: providers.local.base_url: wants a URL such as https://api.example.com/v1; the scheme is \
                  missing: http:// or https://",
+                "f.yaml:12:19: routes[0].targets[1].provider: no provider is called `opnai`; did you mean `openai`?",
             ]
         );
     }

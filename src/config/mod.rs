@@ -3,17 +3,19 @@
 //! Knows nothing of sockets or of a running table: `routing` compiles what stands here.
 //!
 //! How a file becomes a [`Config`] ([`load()`], [`check`]): `tree` reads the text, once, into values that know their
-//! places; `walk` holds them against `shape`, which is the JSON Schema of [`types`] compiled; `de` takes the values
-//! out; `checks` finds what no schema can say. [`resolve()`] then lays the presets under the user's keys.
-//! Start with [`types::Config`].
+//! places; `walk` holds them against `shape`, which is the JSON Schema of [`types`] compiled, and `mend` takes out what
+//! is of no use; `de` takes the values out; `checks` finds what no schema can say. [`resolve()`] then lays the presets
+//! under the user's keys. Start with [`types::Config`].
 
 mod advice;
 mod checks;
 mod de;
 mod formats;
 mod load;
+mod mend;
 mod presets;
 mod problem;
+mod reference;
 mod resolve;
 mod scalar;
 mod schema;
@@ -25,9 +27,10 @@ pub mod types;
 pub mod units;
 mod walk;
 
-pub use load::{Checked, MAX_FILE, Surroundings, check, check_file, load, parse};
+pub use load::{Checked, MAX_FILE, Overrides, Surroundings, check, check_file, check_typed, load, parse, unreadable};
 pub use presets::{Preset, Presets};
 pub use problem::{Place, Problem, Problems, Severity};
+pub use reference::reference;
 pub use resolve::{ResolvedProvider, resolve, resolve_with};
 pub use schema::{schema, schema_text};
 pub use starter::embedded_default;

@@ -5,6 +5,7 @@
 //! file cannot unfold into a large one. Knows nothing of the configuration's keys.
 
 use std::borrow::Cow;
+use std::cell::Cell;
 use std::collections::{HashMap, HashSet};
 
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle, Span};
@@ -28,6 +29,8 @@ pub(super) struct Mark {
 pub(super) struct Node<'a> {
     pub(super) at: Mark,
     pub(super) value: Value<'a>,
+    /// The walk found this value, or its key, of no use.
+    pub(super) useless: Cell<bool>,
 }
 
 /// What a value is.
@@ -128,7 +131,7 @@ impl<'a> Builder<'a> {
             Event::Scalar(text, style, anchor, tag) => {
                 self.refuse_tag(tag.is_some(), at);
                 let plain = style == ScalarStyle::Plain;
-                self.add(Node { at, value: Value::Scalar { text, plain } }, anchor)?;
+                self.add(Node::new(at, Value::Scalar { text, plain }), anchor)?;
             }
             Event::SequenceStart(anchor, tag) => self.start(at, anchor, tag.is_some(), Items::List(Vec::new()))?,
             Event::MappingStart(anchor, tag) => {
@@ -165,7 +168,7 @@ impl<'a> Builder<'a> {
             Items::List(list) => Value::List(list),
             Items::Map { entries, .. } => Value::Map(entries),
         };
-        self.add(Node { at, value }, anchor)
+        self.add(Node::new(at, value), anchor)
     }
 
     fn alias(&mut self, anchor: usize, at: Mark) -> Result<(), Fault> {
@@ -276,6 +279,11 @@ pub(super) fn shorten(text: &str) -> Cow<'_, str> {
 }
 
 impl<'a> Node<'a> {
+    /// A value at its place.
+    pub(super) fn new(at: Mark, value: Value<'a>) -> Self {
+        Self { at, value, useless: Cell::new(false) }
+    }
+
     /// The value under a key of a mapping.
     pub(super) fn get(&self, key: &str) -> Option<&Entry<'a>> {
         match &self.value {

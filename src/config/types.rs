@@ -190,6 +190,8 @@ pub struct Observe {
     pub max_apps: usize,
     /// Send `x-faregate-*` headers to the client.
     pub response_headers: bool,
+    /// Expose times under OpenTelemetry's names for generative AI (`gen_ai_client_operation_duration_seconds`, ...) too.
+    pub gen_ai_metrics: bool,
 }
 
 /// Log lines on standard error.
@@ -402,6 +404,17 @@ pub enum DialectName {
     Anthropic,
     /// Anything else: passed through unread under the provider's path prefix.
     Opaque,
+}
+
+impl DialectName {
+    /// The word in the file.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Openai => "openai",
+            Self::Anthropic => "anthropic",
+            Self::Opaque => "opaque",
+        }
+    }
 }
 
 /// A provider's key.
@@ -636,6 +649,38 @@ fn one_u32() -> u32 {
     1
 }
 
+/// What holds where no layer says anything; the doc comments of the fields repeat it for the file's author.
+impl Timeouts {
+    /// `connect`
+    pub const CONNECT: Span = Span::secs(5);
+    /// `first_byte`
+    pub const FIRST_BYTE: Span = Span::secs(120);
+    /// `idle`
+    pub const IDLE: Span = Span::secs(120);
+    /// `total`
+    pub const TOTAL: Span = Span::secs(600);
+}
+
+/// As for [`Timeouts`].
+impl Retry {
+    /// `attempts_per_target`
+    pub const ATTEMPTS_PER_TARGET: u32 = 1;
+    /// `max_attempts`
+    pub const MAX_ATTEMPTS: u32 = 4;
+    /// `backoff`
+    pub const BACKOFF: Span = Span::millis(200);
+    /// `max_backoff`
+    pub const MAX_BACKOFF: Span = Span::secs(2);
+}
+
+/// As for [`Timeouts`].
+impl Health {
+    /// `eject`
+    pub const EJECT: Span = Span::secs(5);
+    /// `max_eject`
+    pub const MAX_EJECT: Span = Span::secs(300);
+}
+
 impl Default for Server {
     fn default() -> Self {
         Self {
@@ -676,6 +721,7 @@ impl Default for Observe {
             app_header: "x-faregate-app".into(),
             max_apps: 200,
             response_headers: true,
+            gen_ai_metrics: false,
         }
     }
 }

@@ -1,4 +1,5 @@
-//! Holds a tree against a [`Shape`]: unknown and missing keys, wrong types, words and texts, all in one walk.
+//! Holds a tree against a [`Shape`]: unknown and missing keys, wrong types, words and texts, all in one walk. Values
+//! of no use are marked, so that `mend` can take them out.
 
 use super::advice;
 use super::formats::Format;
@@ -76,6 +77,7 @@ impl<'n> Walk<'n> {
                     self.node(&entry.value, others);
                 }
                 (None, None) => {
+                    entry.value.useless.set(true);
                     let advice = advice::unknown_key(&entry.key, map);
                     self.fault(entry.at, "there is no such key".into(), Some(advice));
                 }
@@ -95,11 +97,12 @@ impl<'n> Walk<'n> {
 
     fn name(&mut self, entry: &Entry<'_>, names: &ScalarShape) {
         if !names.words.is_empty() && !names.words.contains(&entry.key.clone().into_owned()) {
+            entry.value.useless.set(true);
             let advice = advice::one_of(&entry.key, &names.words);
             self.fault(entry.at, "there is no such key".into(), Some(advice));
         }
         if let Some(format) = names.format {
-            self.format(entry.at, &entry.key, format);
+            self.format(&entry.value, entry.at, &entry.key, format);
         }
     }
 
@@ -111,14 +114,14 @@ impl<'n> Walk<'n> {
         let number = match value {
             Scalar::Text if want.text => {
                 if let Some(format) = want.format {
-                    self.format(node.at, text, format);
+                    self.format(node, node.at, text, format);
                 }
                 return;
             }
             Scalar::Bool(_) if want.truth => return,
             Scalar::Int(i) if want.integer && want.text => {
                 if let Some(format) = want.format {
-                    self.format(node.at, &i.to_string(), format);
+                    self.format(node, node.at, &i.to_string(), format);
                 }
                 return;
             }
@@ -129,12 +132,16 @@ impl<'n> Walk<'n> {
         };
         let (min, max) = (want.min.unwrap_or(f64::NEG_INFINITY), want.max.unwrap_or(f64::INFINITY));
         if !(min..=max).contains(&number) || !number.is_finite() {
+            node.useless.set(true);
             self.fault(node.at, format!("wants {}, found {text}", advice::range(want)), None);
         }
     }
 
-    fn format(&mut self, at: Mark, text: &str, format: &Format) {
+    fn format(&mut self, node: &Node<'_>, at: Mark, text: &str, format: &Format) {
         let Err(particular) = (format.check)(text) else { return };
+        if format.typed {
+            node.useless.set(true);
+        }
         let mut message = format!("wants {}", format.what);
         if !format.discreet {
             message.push_str(&format!(", found `{}`", shorten(text)));
@@ -154,6 +161,7 @@ impl<'n> Walk<'n> {
                 _ => format!("`{}`", shorten(text).escape_debug()),
             },
         };
+        node.useless.set(true);
         let advice = advice::wrong_type(node, shape);
         self.fault(node.at, format!("wants {}, found {found}", advice::wanted(shape)), advice);
     }

@@ -30,7 +30,7 @@ impl DialectId {
 pub enum Operation {
     /// `POST /chat/completions`.
     Chat,
-    /// `POST /responses`.
+    /// `POST /responses` and `POST /responses/compact`.
     Responses,
     /// `POST /completions`, the legacy text API.
     Completions,

@@ -29,7 +29,7 @@ mod walk;
 pub use error::{UpstreamError, UpstreamErrorKind, decode_error, encode_error, encode_stream_error};
 pub use ids::{ApiCall, DialectId, Operation};
 pub use prefix::conversation_prefix;
-pub use recognise::recognise;
+pub use recognise::{recognise, spoken_by};
 pub use sample::{Sample, sample_body, sample_events};
 pub use scan::{RequestFacts, ScanError, ScanProblem, scan};
 pub use tap::{Tap, decode_usage};

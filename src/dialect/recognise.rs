@@ -30,6 +30,12 @@ pub fn recognise<'a>(method: &Method, path: &'a str) -> Option<ApiCall<'a>> {
     Some(ApiCall { dialect, operation, suffix, path_model: segments.path_model() })
 }
 
+/// The dialect of a client of whom the path tells nothing, by the header that an SDK never leaves out. `has` tells
+/// whether the request has a header.
+pub fn spoken_by(has: impl Fn(&str) -> bool) -> DialectId {
+    if has("anthropic-version") { DialectId::Anthropic } else { DialectId::OpenAi }
+}
+
 /// The operations whose bodies are read.
 fn generation<'a>(path: &Segments<'a>) -> Option<ApiCall<'a>> {
     let (operation, length) = match path.words.as_slice() {
@@ -37,6 +43,7 @@ fn generation<'a>(path: &Segments<'a>) -> Option<ApiCall<'a>> {
         [.., "messages", "count_tokens"] if path.mounts_messages(2) => (Operation::CountTokens, 2),
         [.., "messages"] if path.mounts_messages(1) => (Operation::Messages, 1),
         [.., "responses"] => (Operation::Responses, 1),
+        [.., "responses", "compact"] => (Operation::Responses, 2),
         [.., "prompts", _, "completions"] => (Operation::Completions, 3),
         [.., "completions"] => (Operation::Completions, 1),
         [.., "embeddings"] if !path.words.ends_with(&["api", "embeddings"]) => (Operation::Embeddings, 1),

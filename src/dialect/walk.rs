@@ -20,6 +20,11 @@ pub(super) struct Picks {
     pub(super) inside: Option<&'static str>,
 }
 
+/// White space and the bytes of a byte order mark.
+pub(super) fn may_precede(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\n' | b'\r' | b'\t' | 0xEF | 0xBB | 0xBF)
+}
+
 /// Reads one JSON object piece by piece.
 #[derive(Debug)]
 pub(super) struct Walker {
@@ -110,8 +115,7 @@ impl Walker {
     fn start(&mut self, byte: u8) -> usize {
         match byte {
             b'{' => self.open(),
-            // White space and a byte order mark.
-            b' ' | b'\n' | b'\r' | b'\t' | 0xEF | 0xBB | 0xBF => {}
+            _ if may_precede(byte) => {}
             _ => self.mode = Mode::Unreadable,
         }
         1

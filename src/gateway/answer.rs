@@ -14,12 +14,14 @@ pub struct Answer {
     pub lines: Vec<u8>,
     /// How much body follows.
     pub length: BodyLength,
+    /// A `date` stands among the lines: none of ours is added.
+    pub dated: bool,
 }
 
 impl Answer {
     /// An answer with these lengths and no headers yet.
     pub fn new(status: u16, length: BodyLength) -> Self {
-        Self { status, lines: Vec::with_capacity(512), length }
+        Self { status, lines: Vec::with_capacity(512), length, dated: false }
     }
 
     /// A whole JSON answer.

@@ -2,20 +2,20 @@
 //! any of it.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
 use smallvec::SmallVec;
 
 use super::call::{Call, Request};
-use super::failure::{Failure, Reply};
+use super::failure::{Failure, Refusal, Reply};
 use super::outgoing::Outgoing;
 use super::paths;
 use super::waits::noting_waits;
 use crate::config::types::{RetryOn, StreamUsage};
 use crate::dialect::{Operation, Tap};
 use crate::error::{ClientError, Kind};
-use crate::http1::ResponseHead;
+use crate::http1::{self, ResponseHead};
 use crate::metering::{Exchange, Outcome, TargetMeter};
 use crate::routing::{Endpoint, Target};
 use crate::upstream::{Conn, ExchangeError, KeyInjection, Link, OutHead, RequestBody, within};
@@ -31,7 +31,7 @@ const REFUSAL_PATIENCE: Duration = Duration::from_secs(5);
 
 /// One attempt's surroundings.
 pub(super) struct Attempt<'a> {
-    pub(super) call: &'a Call<'a>,
+    call: &'a Call<'a>,
     request: &'a Request,
     pub(super) target: &'a Target,
     pub(super) meter: &'a Arc<TargetMeter>,
@@ -39,7 +39,7 @@ pub(super) struct Attempt<'a> {
     endpoint: &'a Endpoint,
     /// The model's name at the provider.
     pub(super) model: Option<&'a str>,
-    pub(super) deadline: Instant,
+    deadline: Instant,
     /// Another attempt could follow, so that content is waited for before anything reaches the client.
     more: bool,
 }
@@ -54,8 +54,8 @@ pub(super) struct Ready {
     pub(super) held: SmallVec<[Bytes; 4]>,
     /// The body is complete.
     pub(super) ended: bool,
-    /// An error inside a 2xx answer.
-    pub(super) refusal: Option<(RetryOn, Outcome)>,
+    /// It is no answer, by its status or by an error inside it.
+    pub(super) refusal: Option<Refusal>,
     /// When the newest of `held` came.
     pub(super) received: Instant,
 }
@@ -84,7 +84,7 @@ impl<'a> Attempt<'a> {
     }
 
     /// What is left of `limit` before the call's deadline.
-    pub(super) fn bound(&self, limit: Duration) -> Duration {
+    fn bound(&self, limit: Duration) -> Duration {
         limit.min(self.deadline.saturating_duration_since(Instant::now()))
     }
 
@@ -97,18 +97,19 @@ impl<'a> Attempt<'a> {
         if matches!(key, KeyInjection::Missing) {
             return Err(Failure::no_key(&provider.name));
         }
-        let changed = self.model.filter(|model| self.request.model.as_deref() != Some(*model));
+        // What the provider will take for the model now: the path's, where that is sent; else the body's.
+        let in_path = self.call.api.as_ref().is_some_and(|api| paths::keeps_model(api, addressed));
+        let now = if in_path { self.request.model.as_deref() } else { self.request.facts.model() };
+        let changed = self.model.filter(|model| now != Some(*model));
         let strip = self.asks_for_usage();
         let body = self.request.facts.patch(&self.request.body, changed, strip);
         let head = self.head(&key, addressed, exchange);
         let (mut conn, head) = self.exchange(&head, &body, exchange).await?;
         exchange.response_head(head.status);
         if !(200..300).contains(&head.status) {
-            let now = Instant::now();
-            let nothing = SmallVec::new();
-            let tap = None;
-            let rewritten = false;
-            return Ok(Ready { conn, head, tap, rewritten, held: nothing, ended: false, refusal: None, received: now });
+            let refusal = Refusal::of_status(head.status).map(|refusal| refusal.with_key(&key));
+            let (tap, rewritten, held, ended, received) = (None, false, SmallVec::new(), false, Instant::now());
+            return Ok(Ready { conn, head, tap, rewritten, held, ended, refusal, received });
         }
         let stream = is_event_stream(&head);
         let encoded = head.headers.get("content-encoding").is_some_and(|e| !e.eq_ignore_ascii_case(b"identity"));
@@ -123,20 +124,22 @@ impl<'a> Attempt<'a> {
             let mut raw: SmallVec<[Bytes; 4]> = SmallVec::new();
             loop {
                 let idle = self.bound(self.target.timeouts.idle);
-                let going_on = within(idle, conn.chunks(&mut raw))
-                    .await
-                    .map_err(|_| Failure::timeout(idle))?
-                    .map_err(Failure::broken)?;
+                let hold = if stream { HOLD_FOR.saturating_sub(began.elapsed()) } else { idle };
+                let going_on = match within(idle.min(hold), conn.chunks(&mut raw)).await {
+                    Ok(read) => read.map_err(Failure::broken)?,
+                    Err(_) if hold < idle => break,
+                    Err(_) => return Err(Failure::timeout(idle)),
+                };
                 received = Instant::now();
                 feed(&mut tap, &mut raw, &mut held, going_on);
                 ended = !going_on;
                 if let Some(error) = tap.as_ref().and_then(Tap::error) {
-                    refusal = Some(Failure::of_event(error));
+                    refusal = Some(Refusal::of_event(error).with_key(&key));
                     break;
                 }
                 let content = stream && tap.as_ref().is_none_or(Tap::content_started);
                 let enough = held.iter().map(Bytes::len).sum::<usize>() >= MAX_HELD;
-                if ended || content || enough || (stream && began.elapsed() > HOLD_FOR) {
+                if ended || content || enough {
                     break;
                 }
             }
@@ -210,7 +213,7 @@ impl<'a> Attempt<'a> {
             match within(first_byte, talk).await {
                 Err(_) => return Err(Failure::timeout(first_byte)),
                 Ok(Ok(response)) => return Ok((conn, response)),
-                Ok(Err(error)) if opened.reused && is_silence(&error) => fresh = true,
+                Ok(Err(error)) if opened.reused && error.is_silence() => fresh = true,
                 Ok(Err(error)) => return Err(Failure::broken(error)),
             }
         }
@@ -218,8 +221,16 @@ impl<'a> Attempt<'a> {
 }
 
 impl Ready {
+    /// An error that must be told in other words: the dialects' errors are JSON, and a proxy's page in HTML, or
+    /// nothing at all, would tell the client's SDK nothing.
+    pub(super) fn to_be_retold(&self) -> Option<Refusal> {
+        let speechless = self.head.status >= 400 && !speaks_dialect(&self.head);
+        let rejected = Refusal { on: None, outcome: Outcome::UpstreamRejected, blames: false };
+        speechless.then(|| self.refusal.unwrap_or(rejected))
+    }
+
     /// Turns a refusal into a failure that keeps the provider's words.
-    pub(super) async fn into_failure(mut self, on: RetryOn, outcome: Outcome) -> Failure {
+    pub(super) async fn into_failure(mut self, refusal: Refusal) -> Failure {
         let mut size: usize = self.held.iter().map(Bytes::len).sum();
         let rest = async {
             while !self.ended && size < MAX_REFUSAL {
@@ -242,7 +253,8 @@ impl Ready {
             several => several.concat().into(),
         };
         let reply = complete.then_some(Reply { head: self.head, body, rewritten: self.rewritten });
-        Failure { on, outcome, reply, error, retry_after }
+        let on = refusal.on.unwrap_or(RetryOn::Broken);
+        Failure { on, outcome: refusal.outcome, blames: refusal.blames, reply, error, retry_after }
     }
 }
 
@@ -266,6 +278,16 @@ pub(super) fn feed(
     }
 }
 
+/// Whether an error's body can be one of a dialect's.
+pub(super) fn speaks_dialect(head: &ResponseHead) -> bool {
+    let nothing = head.headers.get("content-length").is_some_and(|length| length == b"0");
+    let json = |value: &[u8]| {
+        let media = value.split(|b| *b == b';').next().unwrap_or_default().trim_ascii();
+        media.len() >= 4 && media[media.len() - 4..].eq_ignore_ascii_case(b"json")
+    };
+    !nothing && head.headers.get("content-type").is_none_or(json)
+}
+
 fn is_event_stream(head: &ResponseHead) -> bool {
     head.headers
         .get("content-type")
@@ -273,13 +295,13 @@ fn is_event_stream(head: &ResponseHead) -> bool {
         .is_some_and(|start| start.eq_ignore_ascii_case(b"text/event-stream"))
 }
 
-/// Failed before the provider said anything: on a kept connection that means it had died.
-fn is_silence(error: &ExchangeError) -> bool {
-    matches!(error, ExchangeError::ClosedBeforeHead | ExchangeError::Io(_) | ExchangeError::Http2(_))
-}
-
-/// `Retry-After` in seconds, or its millisecond form that some providers send.
+/// `Retry-After` in seconds or as a date, or its millisecond form that some providers send.
 fn retry_after(head: &ResponseHead) -> Option<Duration> {
     let number = |name: &str| std::str::from_utf8(head.headers.get(name)?).ok()?.trim().parse::<u64>().ok();
-    number("retry-after-ms").map(Duration::from_millis).or_else(|| number("retry-after").map(Duration::from_secs))
+    let date = || {
+        let at = http1::parse_date(head.headers.get("retry-after")?)?;
+        Some(at.duration_since(SystemTime::now()).unwrap_or_default())
+    };
+    let seconds = || number("retry-after").map(Duration::from_secs);
+    number("retry-after-ms").map(Duration::from_millis).or_else(seconds).or_else(date)
 }

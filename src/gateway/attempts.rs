@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::attempt::{Attempt, Ready};
+use super::attempt::Attempt;
 use super::call::{Call, Request};
 use super::downstream::Downstream;
 use super::failure::Failure;
@@ -12,12 +12,12 @@ use super::{relay, rescue};
 use crate::config::types::RetryOn;
 use crate::error::{ClientError, Kind};
 use crate::metering::{Exchange, Outcome};
-use crate::routing::{RetryPolicy, Selection, Target};
+use crate::routing::{RetryPolicy, Selection};
 
 /// Tries targets until one answers, and relays its answer. When none does, the last meaningful error is the answer.
 pub(super) async fn run<D: Downstream>(
     call: &Call<'_>,
-    request: &Request,
+    request: Request,
     selection: Selection,
     down: &mut D,
     exchange: &mut Exchange,
@@ -29,7 +29,7 @@ pub(super) async fn run<D: Downstream>(
     let last = candidates.len().saturating_sub(1);
     let mut marks =
         Marks { request_id: exchange.request_id().into(), route: Some(route.name.clone()), ..Marks::default() };
-    let mut failed: Option<Failure> = None;
+    let mut failed: Option<Failed> = None;
     'targets: for at in 0..candidates.len() {
         let target = Arc::clone(&candidates[at].target);
         let mut again = 0;
@@ -37,7 +37,7 @@ pub(super) async fn run<D: Downstream>(
             let left = marks.attempts + 1 < policy.max_attempts;
             let here = again + 1 < policy.attempts_per_target;
             let more = left && (here || at < last);
-            let attempt = Attempt::new(call, request, &target, model.as_deref(), deadline, more)?;
+            let attempt = Attempt::new(call, &request, &target, model.as_deref(), deadline, more)?;
             marks.count(&attempt);
             exchange.begin_attempt(attempt.meter);
             let Some(tried) = unless_gone(down, attempt.run(exchange)).await else {
@@ -46,26 +46,37 @@ pub(super) async fn run<D: Downstream>(
             };
             let go_on =
                 |on| more && policy.retries(on) && Instant::now() < deadline && route.retry_budget.try_withdraw();
-            let failure = match tried {
-                Ok(ready) => match ready.refusal() {
-                    Some((on, outcome)) if go_on(on) => ready.into_failure(on, outcome).await,
-                    refusal => {
+            let (failure, going_on) = match tried {
+                Ok(ready) => {
+                    let retried = ready.refusal.filter(|refusal| refusal.on.is_some_and(go_on));
+                    let Some(refusal) = retried.or_else(|| ready.to_be_retold()) else {
                         // Targets that were not tried may be probed by others.
                         candidates.truncate(at + 1);
-                        relay::run(&attempt, ready, refusal, &marks, down, exchange).await;
+                        // Never sent again: its memory and its share of the budget are free while the answer flows.
+                        drop(request);
+                        relay::run(call, &target, deadline, ready, &marks, down, exchange).await;
                         return Ok(());
-                    }
-                },
-                Err(failure) if go_on(failure.on) => failure,
+                    };
+                    let Some(failure) = unless_gone(down, ready.into_failure(refusal)).await else {
+                        exchange.end_attempt(Outcome::ClientDisconnected);
+                        return Ok(());
+                    };
+                    (failure, retried.is_some())
+                }
                 Err(failure) => {
-                    note(&target, &failure, exchange);
-                    failed = Some(failure.or_better(failed));
-                    break 'targets;
+                    let going_on = go_on(failure.on);
+                    (failure, going_on)
                 }
             };
-            note(&target, &failure, exchange);
+            exchange.end_attempt(failure.outcome);
+            if failure.blames {
+                target.health.record(false, Instant::now());
+            }
             let pause = if here { pause_before(&failure, policy, again + 1, call.seed) } else { None };
-            failed = Some(failure.or_better(failed));
+            failed = Some(Failed { failure, marks: marks.clone() }.or_better(failed));
+            if !going_on {
+                break 'targets;
+            }
             let Some(pause) = pause.filter(|pause| Instant::now() + *pause < deadline) else { break };
             again += 1;
             if unless_gone(down, tokio::time::sleep(pause)).await.is_none() {
@@ -74,9 +85,26 @@ pub(super) async fn run<D: Downstream>(
         }
     }
     drop(candidates);
-    let failure = failed.ok_or_else(|| ClientError::new(Kind::NoRoute, "the route has no target for this call"))?;
-    rescue::give_up(call, failure, &marks, down, exchange).await;
+    let failed = failed.ok_or_else(|| ClientError::new(Kind::NoRoute, "the route has no target for this call"))?;
+    let told = Marks { attempts: marks.attempts, ..failed.marks };
+    rescue::give_up(call, failed.failure, &told, down, exchange).await;
     Ok(())
+}
+
+/// A failure, and whose it was.
+struct Failed {
+    failure: Failure,
+    marks: Marks,
+}
+
+impl Failed {
+    /// Of two failures the one that tells the client more: a provider's own words win over ours, later over earlier.
+    fn or_better(self, earlier: Option<Self>) -> Self {
+        match earlier {
+            Some(earlier) if self.failure.reply.is_none() && earlier.failure.reply.is_some() => earlier,
+            _ => self,
+        }
+    }
 }
 
 /// Runs `work` unless the client goes away first.
@@ -85,13 +113,6 @@ pub(super) async fn unless_gone<D: Downstream, T>(down: &mut D, work: impl Futur
         biased;
         done = work => Some(done),
         () = down.closed() => None,
-    }
-}
-
-fn note(target: &Target, failure: &Failure, exchange: &mut Exchange) {
-    exchange.end_attempt(failure.outcome);
-    if failure.is_unhealthy() {
-        target.health.record(false, Instant::now());
     }
 }
 
@@ -112,12 +133,5 @@ impl Marks {
         self.attempts += 1;
         self.provider = Some(attempt.target.provider.name.clone());
         self.model = attempt.model.map(Box::from);
-    }
-}
-
-impl Ready {
-    /// What the answer asks for, unless it is one.
-    fn refusal(&self) -> Option<(RetryOn, Outcome)> {
-        self.refusal.or_else(|| Failure::of_status(self.head.status))
     }
 }

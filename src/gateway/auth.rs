@@ -12,10 +12,13 @@ use crate::http1::Headers;
 /// Headers in which clients send a key; the SDKs of all dialects use one of them.
 pub(super) const KEY_HEADERS: [&str; 4] = ["authorization", "x-api-key", "api-key", "x-goog-api-key"];
 
+/// A key's name and the key itself.
+type Named = (Arc<str>, Box<[u8]>);
+
 /// The keys that clients may call with.
 pub struct InboundKeys {
     sources: Vec<InboundKey>,
-    keys: ArcSwap<Vec<(Arc<str>, Box<[u8]>)>>,
+    keys: ArcSwap<Vec<Named>>,
 }
 
 /// Shows names and places, never keys.

@@ -1,21 +1,22 @@
 //! The start of a call: who calls, what is asked, where it may go.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::Method;
 
 use super::auth::KEY_HEADERS;
+use super::budget::Held;
 use super::downstream::Downstream;
 use super::forward::Marks;
 use super::live::{Gateway, Live};
-use super::{attempts, passthrough, rescue};
+use super::{attempts, passthrough, paths, rescue};
 use crate::dialect::{self, ApiCall, DialectId, Operation, RequestFacts};
 use crate::error::{ClientError, Kind};
 use crate::http1::{Headers, RequestHead};
 use crate::metering::{Exchange, Opened, RequestId, TraceParent};
-use crate::routing::{CallFacts, HeaderLookup, Provider, Selection};
+use crate::routing::{CallFacts, HeaderLookup, Permit, Provider, Route, Selection};
 
 /// What a call is, from its head on.
 pub(super) struct Call<'a> {
@@ -41,6 +42,8 @@ pub(super) struct Request {
     pub(super) facts: RequestFacts,
     /// The model that the client named.
     pub(super) model: Option<Box<str>>,
+    /// The body's share of the budget.
+    pub(super) _held: Held,
 }
 
 struct HeaderMap<'a>(&'a Headers);
@@ -54,12 +57,10 @@ impl HeaderLookup for HeaderMap<'_> {
 /// Serves one call, whatever becomes of it. Leaves exactly one record, also when this future is dropped.
 pub async fn serve<D: Downstream>(gateway: &Gateway, head: &RequestHead, down: &mut D, accepted: Instant) {
     let live = gateway.live.load_full();
-    let (vendor, rest) = split_prefix(&live, head.path());
+    let (vendor, rest) = live.table.split_prefix(head.path());
+    let vendor = vendor.cloned();
     let api = dialect::recognise(&head.method, rest);
-    let (dialect, operation) = match &api {
-        Some(api) => (shared_dialect(api, vendor.as_deref(), &head.headers), api.operation),
-        None => (guess_dialect(vendor.as_deref(), &head.headers), Operation::Other),
-    };
+    let (dialect, operation) = dialect_and_operation(api.as_ref(), vendor.as_deref(), &head.headers);
     let trace = head.headers.get("traceparent").and_then(TraceParent::parse);
     let opened = Opened {
         request_id: RequestId::from_client(head.headers.get("x-request-id")),
@@ -83,9 +84,12 @@ impl<'a> Call<'a> {
     async fn run<D: Downstream>(&self, down: &mut D, exchange: &mut Exchange) -> Result<(), ClientError> {
         let Some(_counted) = self.gateway.enter() else {
             let error = ClientError::new(Kind::Overloaded, "too many calls are in flight here; try again");
-            return Err(error.with_retry_after(std::time::Duration::from_secs(1)));
+            return Err(error.with_retry_after(Duration::from_secs(1)));
         };
         self.identify(exchange)?;
+        if self.vendor.is_none() && is_admin_page(self.rest) {
+            return Err(ClientError::new(Kind::NotFound, "no such page here: it stands on the admin port"));
+        }
         if self.reads_body() {
             self.serve_read(down, exchange).await
         } else {
@@ -139,7 +143,7 @@ impl<'a> Call<'a> {
             return Err(ClientError::new(Kind::BadRequest, message));
         }
         let read = down.read_body(self.gateway.settings.max_body, &self.gateway.bodies).await;
-        let (body, _held) = match read {
+        let (body, held) = match read {
             Ok(read) => read,
             // Nobody is left to be told when the client is gone.
             Err(error) => return rescue::of_read(error).map_or(Ok(()), Err),
@@ -147,8 +151,9 @@ impl<'a> Call<'a> {
         exchange.body_complete();
         let facts = dialect::scan(self.operation, &body)
             .map_err(|error| ClientError::new(Kind::BadRequest, error.to_string()))?;
-        let path_model = self.api.as_ref().and_then(|api| api.path_model);
-        let model: Option<Box<str>> = facts.model().or(path_model).map(Box::from);
+        // Where the path names a model (a deployment), providers do not look at the body's.
+        let in_path = self.api.as_ref().and_then(paths::model);
+        let model: Option<Box<str>> = in_path.as_deref().or(facts.model()).map(Box::from);
         exchange.set_request(model.as_deref(), facts.stream(), body.len());
         let selection = self.select(model.as_deref(), exchange, &|| {
             crate::routing::stable_hash(&body[..dialect::conversation_prefix(&body).min(body.len())])
@@ -161,15 +166,17 @@ impl<'a> Call<'a> {
             let message = format!("the request body is larger than {limit} bytes, the limit of this route");
             return Err(ClientError::new(Kind::PayloadTooLarge, message));
         }
-        let _running = match &selection.route.calls {
-            Some(limit) => Some(limit.try_acquire().ok_or_else(|| {
-                let message = format!("more than {} calls at a time on this route; try again", limit.most());
-                ClientError::new(Kind::RateLimited, message).with_retry_after(std::time::Duration::from_secs(1))
-            })?),
-            None => None,
-        };
-        let request = Request { body, facts, model };
-        attempts::run(self, &request, selection, down, exchange).await
+        let _running = self.admit(&selection.route)?;
+        let request = Request { body, facts, model, _held: held };
+        attempts::run(self, request, selection, down, exchange).await
+    }
+
+    /// Counts the call in where its route limits how many run at a time.
+    pub(super) fn admit(&self, route: &Route) -> Result<Option<Permit>, ClientError> {
+        let Some(limit) = &route.calls else { return Ok(None) };
+        let message = || format!("more than {} calls at a time on this route; try again", limit.most());
+        let refused = || ClientError::new(Kind::RateLimited, message()).with_retry_after(Duration::from_secs(1));
+        limit.try_acquire().map(Some).ok_or_else(refused)
     }
 
     /// Where the call may go.
@@ -207,16 +214,15 @@ fn trace_state(headers: &Headers) -> Option<Box<str>> {
     (!lines.is_empty()).then(|| lines.join(",").into())
 }
 
-/// The provider that the first segment of a path names, and the path without it.
-fn split_prefix<'a>(live: &Live, path: &'a str) -> (Option<Arc<Provider>>, &'a str) {
-    let bare = path.strip_prefix('/').unwrap_or(path);
-    let segment = bare.split('/').next().unwrap_or_default();
-    match live.table.provider_for_prefix(segment) {
-        Some(provider) => {
-            let rest = &bare[segment.len()..];
-            (Some(provider.clone()), if rest.is_empty() { "/" } else { rest })
-        }
-        None => (None, path),
+/// In which dialect the client speaks, and what it asks for. `vendor` is the provider that the path names.
+pub fn dialect_and_operation(
+    api: Option<&ApiCall<'_>>,
+    vendor: Option<&Provider>,
+    headers: &Headers,
+) -> (DialectId, Operation) {
+    match api {
+        Some(api) => (shared_dialect(api, vendor, headers), api.operation),
+        None => (guess_dialect(vendor, headers), Operation::Other),
     }
 }
 
@@ -233,6 +239,11 @@ fn shared_dialect(api: &ApiCall<'_>, vendor: Option<&Provider>, headers: &Header
     }
 }
 
+/// Pages of the admin port. No provider is asked for them either, which might show its own.
+fn is_admin_page(path: &str) -> bool {
+    matches!(path, "/healthz" | "/readyz" | "/metrics") || path == "/admin" || path.starts_with("/admin/")
+}
+
 /// In which dialect to speak to a client of whom the path tells nothing.
 fn guess_dialect(vendor: Option<&Provider>, headers: &Headers) -> DialectId {
     if let Some(vendor) = vendor {
@@ -240,8 +251,5 @@ fn guess_dialect(vendor: Option<&Provider>, headers: &Headers) -> DialectId {
         let first = || vendor.endpoints().map(|(dialect, _)| dialect).next();
         return opaque.or_else(first).unwrap_or(DialectId::Opaque);
     }
-    match headers.get("anthropic-version") {
-        Some(_) => DialectId::Anthropic,
-        None => DialectId::OpenAi,
-    }
+    dialect::spoken_by(|name| headers.get(name).is_some())
 }

@@ -9,7 +9,7 @@ use crate::dialect::{UpstreamError, UpstreamErrorKind};
 use crate::error::{ClientError, Kind};
 use crate::http1::ResponseHead;
 use crate::metering::Outcome;
-use crate::upstream::{ConnectError, ExchangeError};
+use crate::upstream::{ConnectError, ExchangeError, KeyInjection};
 
 /// A provider's own error reply, kept in case nothing better comes.
 pub(super) struct Reply {
@@ -19,10 +19,22 @@ pub(super) struct Reply {
     pub(super) rewritten: bool,
 }
 
+/// What an answer asks for that serves nobody.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Refusal {
+    /// The rule under which another attempt may be made; `None`: the request is at fault, and stays so elsewhere.
+    pub(super) on: Option<RetryOn>,
+    pub(super) outcome: Outcome,
+    /// It speaks against the target's health.
+    pub(super) blames: bool,
+}
+
 /// Why an attempt failed.
 pub(super) struct Failure {
     pub(super) on: RetryOn,
     pub(super) outcome: Outcome,
+    /// It speaks against the target's health.
+    pub(super) blames: bool,
     /// The provider's own words, where it answered.
     pub(super) reply: Option<Reply>,
     /// What the client is told where the provider said nothing.
@@ -32,24 +44,28 @@ pub(super) struct Failure {
 
 impl Failure {
     pub(super) fn connect(error: ConnectError) -> Self {
-        let (on, outcome) = match error {
-            ConnectError::Timeout { .. } => (RetryOn::Connect, Outcome::UpstreamTimeout),
-            _ => (RetryOn::Connect, Outcome::UpstreamConnect),
+        let outcome = match error {
+            ConnectError::Timeout { .. } => Outcome::UpstreamTimeout,
+            _ => Outcome::UpstreamConnect,
         };
+        // A limit of our own says nothing of the provider.
+        let blames = !matches!(error, ConnectError::Exhausted { .. });
         let error = ClientError::new(Kind::UpstreamConnect, "no connection to the provider").with_source(error);
-        Self { on, outcome, reply: None, error, retry_after: None }
+        Self { on: RetryOn::Connect, outcome, blames, reply: None, error, retry_after: None }
     }
 
     pub(super) fn timeout(after: Duration) -> Self {
         let message = format!("the provider did not answer within {after:?}");
         let error = ClientError::new(Kind::UpstreamTimeout, message);
-        Self { on: RetryOn::Timeout, outcome: Outcome::UpstreamTimeout, reply: None, error, retry_after: None }
+        let outcome = Outcome::UpstreamTimeout;
+        Self { on: RetryOn::Timeout, outcome, blames: true, reply: None, error, retry_after: None }
     }
 
     pub(super) fn broken(error: ExchangeError) -> Self {
         let error = ClientError::new(Kind::UpstreamBroken, "the provider's answer broke off or made no sense")
             .with_source(error);
-        Self { on: RetryOn::Broken, outcome: Outcome::UpstreamError, reply: None, error, retry_after: None }
+        let outcome = Outcome::UpstreamError;
+        Self { on: RetryOn::Broken, outcome, blames: true, reply: None, error, retry_after: None }
     }
 
     /// A key is configured but cannot be read.
@@ -57,41 +73,87 @@ impl Failure {
         let message =
             format!("no key for the provider `{provider}`: its environment variable or file is empty or missing");
         let error = ClientError::new(Kind::UpstreamConnect, message);
-        Self { on: RetryOn::Unauthorized, outcome: Outcome::UpstreamRejected, reply: None, error, retry_after: None }
+        let outcome = Outcome::UpstreamRejected;
+        Self { on: RetryOn::Unauthorized, outcome, blames: false, reply: None, error, retry_after: None }
+    }
+}
+
+impl Refusal {
+    fn new(on: RetryOn, outcome: Outcome) -> Self {
+        Self { on: Some(on), outcome, blames: !matches!(on, RetryOn::NotFound) }
     }
 
     /// What a status asks for, unless it is an answer.
-    pub(super) fn of_status(status: u16) -> Option<(RetryOn, Outcome)> {
-        match status {
-            429 => Some((RetryOn::RateLimited, Outcome::UpstreamRateLimited)),
-            500..=599 => Some((RetryOn::ServerError, Outcome::UpstreamError)),
-            408 => Some((RetryOn::Timeout, Outcome::UpstreamTimeout)),
-            401 | 403 => Some((RetryOn::Unauthorized, Outcome::UpstreamRejected)),
-            404 => Some((RetryOn::NotFound, Outcome::UpstreamRejected)),
-            _ => None,
-        }
+    pub(super) fn of_status(status: u16) -> Option<Self> {
+        Some(match status {
+            429 => Self::new(RetryOn::RateLimited, Outcome::UpstreamRateLimited),
+            // 501 among them: another target may well implement it.
+            500..=599 => Self::new(RetryOn::ServerError, Outcome::UpstreamError),
+            408 => Self::new(RetryOn::Timeout, Outcome::UpstreamTimeout),
+            // 402: the account behind our key has run dry.
+            401..=403 => Self::new(RetryOn::Unauthorized, Outcome::UpstreamRejected),
+            404 => Self::new(RetryOn::NotFound, Outcome::UpstreamRejected),
+            _ => return None,
+        })
     }
 
     /// What an error inside a 2xx answer stands for.
-    pub(super) fn of_event(error: &UpstreamError) -> (RetryOn, Outcome) {
+    pub(super) fn of_event(error: &UpstreamError) -> Self {
         match error.kind {
-            UpstreamErrorKind::RateLimited => (RetryOn::RateLimited, Outcome::UpstreamRateLimited),
-            UpstreamErrorKind::Unauthorized => (RetryOn::Unauthorized, Outcome::UpstreamRejected),
-            UpstreamErrorKind::NotFound => (RetryOn::NotFound, Outcome::UpstreamRejected),
-            _ => (RetryOn::Broken, Outcome::UpstreamError),
+            UpstreamErrorKind::RateLimited => Self::new(RetryOn::RateLimited, Outcome::UpstreamRateLimited),
+            UpstreamErrorKind::Unauthorized => Self::new(RetryOn::Unauthorized, Outcome::UpstreamRejected),
+            UpstreamErrorKind::NotFound => Self::new(RetryOn::NotFound, Outcome::UpstreamRejected),
+            UpstreamErrorKind::Invalid | UpstreamErrorKind::ContextTooLong => {
+                Self { on: None, outcome: Outcome::UpstreamRejected, blames: false }
+            }
+            UpstreamErrorKind::Overloaded | UpstreamErrorKind::ServerError | UpstreamErrorKind::Other => {
+                Self::new(RetryOn::Broken, Outcome::UpstreamError)
+            }
         }
     }
 
-    /// Whether it speaks against the target's health.
-    pub(super) fn is_unhealthy(&self) -> bool {
-        !matches!(self.on, RetryOn::NotFound)
+    /// A client's own key that is refused is no fault of the target's.
+    pub(super) fn with_key(mut self, key: &KeyInjection) -> Self {
+        self.blames &= !(self.on == Some(RetryOn::Unauthorized) && matches!(key, KeyInjection::Client));
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn outcome(status: u16) -> Option<Outcome> {
+        Refusal::of_status(status).map(|refusal| refusal.outcome)
     }
 
-    /// Of two failures the one that tells the client more: a provider's own words win over ours, later over earlier.
-    pub(super) fn or_better(self, earlier: Option<Self>) -> Self {
-        match earlier {
-            Some(earlier) if self.reply.is_none() && earlier.reply.is_some() => earlier,
-            _ => self,
+    #[test]
+    fn statuses_by_fault_domain() {
+        for fine in [200, 201, 204, 206, 302, 304] {
+            assert_eq!(outcome(fine), None, "{fine}");
         }
+        for fault_of_the_request in [400, 405, 409, 413, 415, 422] {
+            assert_eq!(outcome(fault_of_the_request), None, "{fault_of_the_request}");
+        }
+        for failed in [500, 501, 502, 503, 504, 520, 529, 599] {
+            assert_eq!(outcome(failed), Some(Outcome::UpstreamError), "{failed}");
+        }
+        assert_eq!(outcome(429), Some(Outcome::UpstreamRateLimited));
+        assert_eq!(outcome(408), Some(Outcome::UpstreamTimeout));
+    }
+
+    #[test]
+    fn a_refused_key_of_the_clients_blames_nobody() {
+        let refused = Refusal::of_status(401).unwrap();
+        assert!(refused.with_key(&KeyInjection::Nothing).blames);
+        assert!(!refused.with_key(&KeyInjection::Client).blames);
+        assert!(Refusal::of_status(500).unwrap().with_key(&KeyInjection::Client).blames);
+    }
+
+    #[test]
+    fn a_fault_of_the_request_is_tried_nowhere_else() {
+        let error = |kind| UpstreamError { kind, code: None, message: "m".into() };
+        assert_eq!(Refusal::of_event(&error(UpstreamErrorKind::ContextTooLong)).on, None);
+        assert_eq!(Refusal::of_event(&error(UpstreamErrorKind::Overloaded)).on, Some(RetryOn::Broken));
     }
 }

@@ -64,6 +64,7 @@ fn copy(headers: &Headers, answer: &mut Answer, keep_length: bool) {
         if http1::is_hop_by_hop(name) || framing || ours || (nominated && http1::nominated(headers, name)) {
             continue;
         }
+        answer.dated |= is(b"date");
         http1::write_header(&mut answer.lines, name, value);
     }
 }

@@ -24,6 +24,6 @@ mod waits;
 pub use answer::Answer;
 pub use auth::InboundKeys;
 pub use budget::{BodyBudget, Held};
-pub use call::serve;
+pub use call::{dialect_and_operation, serve};
 pub use downstream::{BodyLength, Downstream, End, ReadError};
 pub use live::{Gateway, Live, Settings};

@@ -1,16 +1,15 @@
 //! Calls that are passed through unread: files, images, audio, batches, whatever a provider offers. Bodies stream both
 //! ways, so there is one attempt only.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::Method;
 use smallvec::SmallVec;
 
 use super::attempts::unless_gone;
 use super::call::Call;
 use super::downstream::{BodyLength, Downstream, End, ReadError};
-use super::failure::Failure;
+use super::failure::{Failure, Refusal};
 use super::forward::{self, Marks};
 use super::outgoing::Outgoing;
 use super::waits::noting_waits;
@@ -19,12 +18,13 @@ use crate::error::{ClientError, Kind};
 use crate::http1::{Headers, ResponseHead};
 use crate::metering::{Exchange, Outcome};
 use crate::routing::{Endpoint, Target};
-use crate::upstream::{Conn, KeyInjection, OutHead, RequestBody, within};
+use crate::upstream::{Conn, ExchangeError, KeyInjection, OutHead, RequestBody, within};
 
-/// How an upload ended, where no answer came of it.
+/// How an exchange ended, where no answer came of it.
 enum Broken {
     Client(ReadError),
-    Upstream(Failure),
+    Upstream(ExchangeError),
+    Slow(Duration),
 }
 
 /// Serves a call unread.
@@ -42,6 +42,13 @@ pub(super) async fn serve<D: Downstream>(
     let target = &*candidate.target;
     let link = call.live.upstreams.link(&target.provider).ok_or_else(inconsistent)?;
     let endpoint = target.provider.endpoint(call.dialect).ok_or_else(inconsistent)?;
+    let limit = selection.route.max_body;
+    if let (Some(limit), BodyLength::Known(length)) = (limit, down.body_length())
+        && usize::try_from(length).map_or(true, |length| length > limit)
+    {
+        return Err(too_large(limit));
+    }
+    let _running = call.admit(&selection.route)?;
     let key = link.credential().inject(call.dialect, call.addresses(&target.provider));
     let marks = Marks {
         request_id: exchange.request_id().into(),
@@ -66,27 +73,38 @@ pub(super) async fn serve<D: Downstream>(
         BodyLength::Unknown => RequestBody::Streamed(None),
     };
     // An upload cannot be sent twice, so it does not trust a kept connection, which may have died.
-    let replayable = matches!(body, RequestBody::None) && is_idempotent(&call.head.method) && !upgrade;
+    let replayable = matches!(body, RequestBody::None) && call.head.method.is_idempotent() && !upgrade;
     let mut fresh = !replayable;
     let (mut conn, answered) = loop {
         let opened = link.open(endpoint, target.timeouts.connect, fresh);
         let opened = match unless_gone(down, opened).await {
-            None => return Ok(exchange.end_attempt(Outcome::ClientDisconnected)),
+            None => {
+                exchange.end_attempt(Outcome::ClientDisconnected);
+                return Ok(());
+            }
             Some(Err(error)) => return fail(call, target, Failure::connect(error), &marks, down, exchange).await,
             Some(Ok(opened)) => opened,
         };
         exchange.attempt_connected(opened.reused, opened.took);
         let mut conn = opened.conn;
-        match talk(&mut conn, &head, body, target, down, exchange).await {
+        let failure = match talk(&mut conn, &head, body, target, limit, down, exchange).await {
             Ok(Some(answered)) => break (conn, answered),
-            Ok(None) => return Ok(exchange.end_attempt(Outcome::ClientDisconnected)),
-            Err(Broken::Upstream(failure)) if opened.reused && !fresh && failure.reply.is_none() => fresh = true,
-            Err(Broken::Upstream(failure)) => return fail(call, target, failure, &marks, down, exchange).await,
+            Ok(None) => {
+                exchange.end_attempt(Outcome::ClientDisconnected);
+                return Ok(());
+            }
+            Err(Broken::Upstream(error)) if opened.reused && !fresh && error.is_silence() => {
+                fresh = true;
+                continue;
+            }
+            Err(Broken::Upstream(error)) => Failure::broken(error),
+            Err(Broken::Slow(patience)) => Failure::timeout(patience),
             Err(Broken::Client(error)) => {
                 exchange.end_attempt(Outcome::ClientInvalid);
                 return rescue::of_read(error).map_or(Ok(()), Err);
             }
-        }
+        };
+        return fail(call, target, failure, &marks, down, exchange).await;
     };
     exchange.response_head(answered.status);
     if answered.status == 101 && upgrade {
@@ -140,40 +158,54 @@ fn out_head(
     }
 }
 
-/// Sends the request, its body as it comes, and waits for the answer's head; `None`: the client is gone.
+/// Sends the request, its body as it comes, and waits for the answer's head; `None`: the client is gone. A provider
+/// that answers before it has read everything is sent no more.
 async fn talk<D: Downstream>(
     conn: &mut Conn,
     head: &OutHead,
     body: RequestBody<'_>,
     target: &Target,
+    limit: Option<usize>,
     down: &mut D,
     exchange: &mut Exchange,
 ) -> Result<Option<ResponseHead>, Broken> {
-    let broken = |error| Broken::Upstream(Failure::broken(error));
     let patience = target.timeouts.first_byte;
-    let too_slow = |_| Broken::Upstream(Failure::timeout(patience));
+    let in_time = |sent: Result<Result<(), ExchangeError>, _>| {
+        sent.map_err(|_| Broken::Slow(patience))?.map_err(Broken::Upstream)
+    };
     let (sent, waited) = noting_waits(within(patience, conn.send(head, body))).await;
-    sent.map_err(too_slow)?.map_err(broken)?;
-    if matches!(body, RequestBody::Streamed(_)) {
-        while !conn.has_answer() {
-            match down.next_chunk().await {
-                Ok(Some(chunk)) => {
-                    exchange.add_received(chunk.len());
-                    within(patience, conn.send_chunk(&chunk)).await.map_err(too_slow)?.map_err(broken)?;
+    in_time(sent)?;
+    let mut uploading = matches!(body, RequestBody::Streamed(_));
+    let mut received = 0;
+    while uploading {
+        let next = tokio::select! {
+            biased;
+            () = conn.answering() => break,
+            next = down.next_chunk() => next,
+        };
+        let sent = match next {
+            Ok(Some(chunk)) => {
+                exchange.add_received(chunk.len());
+                received += chunk.len();
+                if let Some(limit) = limit.filter(|limit| received > *limit) {
+                    return Err(Broken::Client(ReadError::TooLarge { limit }));
                 }
-                Ok(None) => {
-                    within(patience, conn.end_body()).await.map_err(too_slow)?.map_err(broken)?;
-                    break;
-                }
-                Err(ReadError::Closed) => return Ok(None),
-                Err(error) => return Err(Broken::Client(error)),
+                unless_gone(down, within(patience, conn.send_chunk(&chunk))).await
             }
-        }
+            Ok(None) => {
+                uploading = false;
+                unless_gone(down, within(patience, conn.end_body())).await
+            }
+            Err(ReadError::Closed) => return Ok(None),
+            Err(error) => return Err(Broken::Client(error)),
+        };
+        let Some(sent) = sent else { return Ok(None) };
+        in_time(sent)?;
     }
     exchange.request_sent(waited);
     match unless_gone(down, within(patience, conn.response(&head.method))).await {
         None => Ok(None),
-        Some(waited) => waited.map_err(too_slow)?.map(Some).map_err(broken),
+        Some(waited) => waited.map_err(|_| Broken::Slow(patience))?.map(Some).map_err(Broken::Upstream),
     }
 }
 
@@ -186,8 +218,8 @@ async fn relay<D: Downstream>(
     down: &mut D,
     exchange: &mut Exchange,
 ) -> Outcome {
-    let refusal = Failure::of_status(head.status);
-    target.health.record(head.status < 500 && head.status != 429, Instant::now());
+    let refusal = Refusal::of_status(head.status);
+    target.health.record(!refusal.is_some_and(|refusal| refusal.blames && is_overload(head.status)), Instant::now());
     let mut answer = forward::answer(head, &call.head.method, false, None);
     answer.mark(call.gateway, marks);
     down.start(&answer);
@@ -205,7 +237,7 @@ async fn relay<D: Downstream>(
         chunks.clear();
         if ended {
             return match refusal {
-                Some((_, outcome)) => outcome,
+                Some(refusal) => refusal.outcome,
                 None if head.status >= 400 => Outcome::UpstreamRejected,
                 None => Outcome::Ok,
             };
@@ -232,13 +264,22 @@ async fn fail<D: Downstream>(
     exchange: &mut Exchange,
 ) -> Result<(), ClientError> {
     exchange.end_attempt(failure.outcome);
-    target.health.record(false, Instant::now());
+    if failure.blames {
+        target.health.record(false, Instant::now());
+    }
     rescue::give_up(call, failure, marks, down, exchange).await;
     Ok(())
 }
 
-fn is_idempotent(method: &Method) -> bool {
-    method.is_idempotent()
+/// Unread calls go to paths that a provider may not serve at all, with keys that may not be allowed to; neither speaks
+/// against the models that it does serve.
+fn is_overload(status: u16) -> bool {
+    status >= 500 || status == 429
+}
+
+fn too_large(limit: usize) -> ClientError {
+    let message = format!("the request body is larger than {limit} bytes, the limit of this route");
+    ClientError::new(Kind::PayloadTooLarge, message)
 }
 
 /// Whether the client asks to change the protocol (RFC 9110, 7.8).

@@ -2,8 +2,23 @@
 
 use std::borrow::Cow;
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+
 use crate::dialect::ApiCall;
 use crate::routing::Endpoint;
+
+/// What must be encoded in one segment of a path: all but the unreserved characters (RFC 3986, 2.3).
+const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// The model that a path names, decoded.
+pub(super) fn model<'a>(api: &ApiCall<'a>) -> Option<Cow<'a, str>> {
+    percent_decode_str(api.path_model?).decode_utf8().ok()
+}
+
+/// Whether the path itself goes to the provider, with the model in it: it is a form of this very provider.
+pub(super) fn keeps_model(api: &ApiCall<'_>, addressed: bool) -> bool {
+    addressed && api.path_model.is_some()
+}
 
 /// The path at an endpoint for a call of a known API: the endpoint's base and the API's suffix; or, where the call was
 /// addressed to this very provider in a form of the provider's own (a deployment in the path), that form.
@@ -14,9 +29,9 @@ pub(super) fn of_api(
     addressed: bool,
     model: Option<&str>,
 ) -> String {
-    if let (Some(asked), true) = (api.path_model, addressed) {
+    if let (Some(segment), true) = (api.path_model, addressed) {
         return match model {
-            Some(model) if model != asked => replace_segment(rest, asked, model),
+            Some(renamed) if self::model(api).as_deref() != Some(renamed) => replace_segment(rest, segment, renamed),
             _ => rest.to_owned(),
         };
     }
@@ -44,7 +59,7 @@ fn starts_with_segment(path: &str, prefix: &str) -> bool {
 }
 
 fn replace_segment(path: &str, old: &str, new: &str) -> String {
-    let new: Cow<'_, str> = percent_encoding::utf8_percent_encode(new, percent_encoding::NON_ALPHANUMERIC).into();
+    let new: Cow<'_, str> = utf8_percent_encode(new, SEGMENT).into();
     let mut done = false;
     let segments: Vec<&str> = path
         .split('/')
@@ -90,7 +105,7 @@ mod tests {
 
     #[test]
     fn a_deployment_in_the_path_is_renamed_once() {
-        let path = replace_segment("/openai/deployments/a/chat/a", "a", "b c");
-        assert_eq!(path, "/openai/deployments/b%20c/chat/a");
+        let path = replace_segment("/openai/deployments/a/chat/a", "a", "b c/d-1.5");
+        assert_eq!(path, "/openai/deployments/b%20c%2Fd-1.5/chat/a");
     }
 }

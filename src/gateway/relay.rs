@@ -8,31 +8,34 @@ use std::time::Instant;
 use bytes::Bytes;
 use smallvec::SmallVec;
 
-use super::attempt::{Attempt, Ready, feed};
+use super::attempt::{Ready, feed};
+use super::call::Call;
 use super::downstream::{Downstream, End};
+use super::failure::Refusal;
 use super::forward::{self, Marks};
 use super::waits::noting_waits;
-use crate::config::types::RetryOn;
 use crate::dialect::{self, Tap};
 use crate::error::{ClientError, Kind};
 use crate::metering::{Exchange, Outcome};
+use crate::routing::{Health, Target};
 use crate::upstream::Patience;
 
 /// Sends an answer to the client until it ends, however it ends.
 pub(super) async fn run<D: Downstream>(
-    attempt: &Attempt<'_>,
+    call: &Call<'_>,
+    target: &Target,
+    deadline: Instant,
     mut ready: Ready,
-    refusal: Option<(RetryOn, Outcome)>,
     marks: &Marks,
     down: &mut D,
     exchange: &mut Exchange,
 ) {
-    let call = attempt.call;
     let status = ready.head.status;
-    let health = &attempt.target.health;
-    match refusal {
-        Some((on, _)) if !matches!(on, RetryOn::NotFound) => health.record(false, Instant::now()),
-        _ => health.record(true, Instant::now()),
+    let mut verdict = Verdict { health: &target.health, given: false };
+    match ready.refusal {
+        Some(refusal) => verdict.give(!refusal.blames),
+        None if ready.tap.as_ref().is_none_or(Tap::content_started) => verdict.give(true),
+        None => {}
     }
     let whole = ready.ended.then(|| ready.held.iter().map(Bytes::len).sum());
     let mut answer = forward::answer(&ready.head, &call.head.method, ready.rewritten, whole);
@@ -54,9 +57,11 @@ pub(super) async fn run<D: Downstream>(
         exchange.add_sent(out.iter().map(Bytes::len).sum());
         out.clear();
         if ended {
-            break settle(ready.tap.as_ref(), status, refusal);
+            let (outcome, healthy) = settle(ready.tap.as_ref(), status, ready.refusal);
+            verdict.give(healthy);
+            break outcome;
         }
-        let idle = attempt.bound(attempt.target.timeouts.idle);
+        let idle = target.timeouts.idle.min(deadline.saturating_duration_since(Instant::now()));
         let next = tokio::select! {
             biased;
             next = patience.within(idle, ready.conn.chunks(&mut raw)) => next,
@@ -69,10 +74,19 @@ pub(super) async fn run<D: Downstream>(
                 feed(&mut ready.tap, &mut raw, &mut out, going_on);
                 ended = !going_on;
                 match &ready.tap {
-                    Some(tap) if tap.content_started() && !before => exchange.first_content(),
+                    Some(tap) if tap.content_started() && !before => {
+                        exchange.first_content();
+                        verdict.give(true);
+                    }
                     Some(tap) if before && !tap.ended() => exchange.last_content(),
                     _ => {}
                 }
+            }
+            // All of it was said; only the connection's end was not as it should be.
+            broken if ready.tap.as_ref().is_some_and(|tap| tap.is_event_stream() && tap.ended()) => {
+                tracing::debug!(target: "faregate::call", request_id = exchange.request_id(), ?broken, "broken after the end");
+                feed(&mut ready.tap, &mut raw, &mut out, false);
+                ended = true;
             }
             broken => {
                 let error = match broken {
@@ -81,13 +95,13 @@ pub(super) async fn run<D: Downstream>(
                     }
                     _ => ClientError::new(Kind::UpstreamTimeout, format!("the provider sent nothing for {idle:?}")),
                 };
-                health.record(false, Instant::now());
-                feed(&mut ready.tap, &mut raw, &mut out, false);
-                // Inside an event nothing can be added that the client's parser would understand.
-                let mid_event = ready.tap.as_ref().is_some_and(Tap::mid_event);
-                let complete = ready.tap.as_ref().is_some_and(Tap::ended);
+                verdict.overturn();
+                feed(&mut ready.tap, &mut raw, &mut out, true);
+                // Inside an event nothing can be added that the client's parser would understand; where events are
+                // held back until they are whole, the client never saw its beginning.
+                let mid_event = !ready.rewritten && ready.tap.as_ref().is_some_and(Tap::mid_event);
                 tracing::debug!(target: "faregate::call", request_id = exchange.request_id(), %error, source = ?error.source, "broken stream");
-                if stream && is_events(&ready) && !complete && !mid_event {
+                if stream && is_events(&ready) && !mid_event {
                     let event =
                         dialect::encode_stream_error(call.dialect, call.operation, &error, exchange.request_id());
                     out.push(event);
@@ -111,13 +125,38 @@ fn is_events(ready: &Ready) -> bool {
     ready.tap.as_ref().is_some_and(Tap::is_event_stream)
 }
 
-/// What an answer that arrived whole counts as.
-fn settle(tap: Option<&Tap>, status: u16, refusal: Option<(RetryOn, Outcome)>) -> Outcome {
-    match refusal {
-        Some((_, outcome)) => outcome,
-        None if status >= 400 => Outcome::UpstreamRejected,
-        None if tap.is_some_and(|tap| tap.error().is_some()) => Outcome::StreamBroken,
-        None => Outcome::Ok,
+/// What an answer that arrived whole counts as, and whether it speaks for the target's health.
+fn settle(tap: Option<&Tap>, status: u16, refusal: Option<Refusal>) -> (Outcome, bool) {
+    let error = tap.and_then(|tap| Some((tap.error()?, tap.content_started() && tap.is_event_stream())));
+    match (refusal, error) {
+        (Some(refusal), _) => (refusal.outcome, !refusal.blames),
+        (None, _) if status >= 400 => (Outcome::UpstreamRejected, true),
+        (None, Some((_, true))) => (Outcome::StreamBroken, false),
+        (None, Some((error, false))) => {
+            let refusal = Refusal::of_event(error);
+            (refusal.outcome, !refusal.blames)
+        }
+        (None, None) => (Outcome::Ok, true),
+    }
+}
+
+/// What a call says of its target's health: once, as soon as it can be told.
+struct Verdict<'a> {
+    health: &'a Health,
+    given: bool,
+}
+
+impl Verdict<'_> {
+    fn give(&mut self, healthy: bool) {
+        if !std::mem::replace(&mut self.given, true) {
+            self.health.record(healthy, Instant::now());
+        }
+    }
+
+    /// It looked well, and broke.
+    fn overturn(&mut self) {
+        self.given = true;
+        self.health.record(false, Instant::now());
     }
 }
 
@@ -130,4 +169,37 @@ fn finish(ready: &Ready, exchange: &mut Exchange, outcome: Outcome, status: u16)
     }
     exchange.end_attempt(outcome);
     exchange.set_outcome(outcome, status);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dialect::{DialectId, Operation};
+
+    fn after(events: &[&'static str]) -> (Outcome, bool) {
+        let mut tap = Tap::new(DialectId::OpenAi, Operation::Chat, true, false);
+        let mut out = SmallVec::new();
+        for event in events {
+            tap.feed(Bytes::from_static(event.as_bytes()), &mut out);
+        }
+        tap.finish(&mut out);
+        settle(Some(&tap), 200, None)
+    }
+
+    const CONTENT: &str = "data: {\"choices\":[{\"delta\":{\"content\":\"x\"}}]}\n\n";
+    const ERROR: &str = "data: {\"error\":{\"message\":\"down\",\"type\":\"server_error\"}}\n\n";
+
+    #[test]
+    fn an_error_event_is_a_broken_stream_only_after_content() {
+        assert_eq!(after(&[CONTENT]), (Outcome::Ok, true));
+        assert_eq!(after(&[CONTENT, ERROR]), (Outcome::StreamBroken, false));
+        assert_eq!(after(&[ERROR]), (Outcome::UpstreamError, false));
+    }
+
+    #[test]
+    fn a_refusal_counts_as_what_it_is() {
+        assert_eq!(settle(None, 429, Refusal::of_status(429)), (Outcome::UpstreamRateLimited, false));
+        assert_eq!(settle(None, 404, Refusal::of_status(404)), (Outcome::UpstreamRejected, true));
+        assert_eq!(settle(None, 400, None), (Outcome::UpstreamRejected, true));
+    }
 }

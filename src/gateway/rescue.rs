@@ -4,6 +4,7 @@
 use bytes::Bytes;
 
 use super::answer::Answer;
+use super::attempt::speaks_dialect;
 use super::call::Call;
 use super::downstream::{Downstream, End, ReadError};
 use super::failure::Failure;
@@ -25,6 +26,19 @@ pub(super) fn outcome(error: &ClientError) -> Outcome {
         Kind::UpstreamTimeout => Outcome::UpstreamTimeout,
         Kind::UpstreamBroken => Outcome::UpstreamError,
         Kind::Internal => Outcome::Internal,
+    }
+}
+
+/// What a provider's refusal is told as, where its own words cannot be handed on.
+fn kind_of(status: u16) -> Kind {
+    match status {
+        401 | 403 => Kind::Unauthorized,
+        404 => Kind::NotFound,
+        408 | 504 => Kind::UpstreamTimeout,
+        429 => Kind::RateLimited,
+        503 | 529 => Kind::Overloaded,
+        400..=499 => Kind::BadRequest,
+        _ => Kind::UpstreamBroken,
     }
 }
 
@@ -51,8 +65,20 @@ pub(super) async fn answer<D: Downstream>(
     down: &mut D,
     exchange: &mut Exchange,
 ) {
+    tell(call, error, error.status(), outcome(error), marks, down, exchange).await;
+}
+
+async fn tell<D: Downstream>(
+    call: &Call<'_>,
+    error: &ClientError,
+    status: u16,
+    outcome: Outcome,
+    marks: &Marks,
+    down: &mut D,
+    exchange: &mut Exchange,
+) {
     let body: Bytes = dialect::encode_error(call.dialect, error, exchange.request_id());
-    let mut answer = Answer::json(error.status(), &body);
+    let mut answer = Answer::json(status, &body);
     if let Some(after) = error.retry_after {
         let seconds = after.as_secs().max(1);
         answer.header("retry-after", itoa::Buffer::new().format(seconds).as_bytes());
@@ -61,7 +87,7 @@ pub(super) async fn answer<D: Downstream>(
     if let Some(source) = &error.source {
         tracing::debug!(target: "faregate::call", request_id = exchange.request_id(), cause = chain(&**source), "{error}");
     }
-    exchange.set_outcome(outcome(error), answer.status);
+    exchange.set_outcome(outcome, status);
     send(answer, body, down, exchange).await;
 }
 
@@ -73,14 +99,23 @@ pub(super) async fn give_up<D: Downstream>(
     down: &mut D,
     exchange: &mut Exchange,
 ) {
-    let Some(reply) = failure.reply else {
-        answer(call, &failure.error, marks, down, exchange).await;
-        exchange.set_outcome(failure.outcome, failure.error.status());
+    let Failure { outcome, reply, error, retry_after, .. } = failure;
+    let Some(reply) = reply else {
+        let status = error.status();
+        tell(call, &error, status, outcome, marks, down, exchange).await;
         return;
     };
+    let status = reply.head.status;
+    if status >= 400 && !speaks_dialect(&reply.head) {
+        let said = dialect::decode_error(call.dialect, status, &reply.body);
+        let mut error = ClientError::new(kind_of(status), said.message);
+        error.retry_after = retry_after;
+        tell(call, &error, status, outcome, marks, down, exchange).await;
+        return;
+    }
     let mut answer = forward::answer(&reply.head, &call.head.method, reply.rewritten, Some(reply.body.len()));
     answer.mark(call.gateway, marks);
-    exchange.set_outcome(failure.outcome, answer.status);
+    exchange.set_outcome(outcome, answer.status);
     send(answer, reply.body, down, exchange).await;
 }
 

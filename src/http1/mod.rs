@@ -29,7 +29,7 @@ mod write;
 
 pub use body::{BodyDecoder, Decoded};
 pub use connection::{expects_continue, is_hop_by_hop, keeps_alive, nominated};
-pub use date::write_date;
+pub use date::{parse_date, write_date};
 pub use error::{BodyError, FramingError, HeadError};
 pub use framing::{Framing, request_framing, response_framing};
 pub use head::{RequestHead, ResponseHead, Version};

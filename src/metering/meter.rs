@@ -35,6 +35,8 @@ pub struct MeterOptions {
     pub records: Option<PathBuf>,
     /// Log one line per call.
     pub log_calls: bool,
+    /// Count times under OpenTelemetry's names too.
+    pub gen_ai: bool,
     /// Where traces go.
     pub traces: Option<TraceOptions>,
 }
@@ -56,6 +58,7 @@ impl Default for MeterOptions {
             max_models: 500,
             records: None,
             log_calls: false,
+            gen_ai: false,
             traces: None,
         }
     }
@@ -88,6 +91,7 @@ pub struct Meter {
     pub(super) default_app: NameId,
     pub(super) records: Option<Lines>,
     pub(super) log_calls: bool,
+    pub(super) gen_ai: bool,
     /// Spans on their way to a collector, and the share of new traces that are recorded.
     pub(super) spans: Option<(Lines, f64)>,
     pub(super) in_flight: [Gauge; DialectId::ALL.len()],
@@ -115,6 +119,7 @@ impl Meter {
             models: Names::new(options.max_models),
             records,
             log_calls: options.log_calls,
+            gen_ai: options.gen_ai,
             spans,
             in_flight: DialectId::ALL.map(|dialect| m.in_flight.with([dialect.as_str()])),
             overhead_request: m.overhead.with(["request"]),

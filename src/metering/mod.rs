@@ -6,6 +6,7 @@
 
 mod clock;
 mod exchange;
+mod gen_ai;
 mod meter;
 mod outcome;
 mod random;

@@ -70,6 +70,9 @@ impl Call {
         if let Some(tpot) = self.time_per_output_token() {
             series.tpot(m).observe(tpot);
         }
+        if meter.gen_ai && last.is_some() {
+            self.count_gen_ai(m, &series, outcome, duration);
+        }
         match &self.usage {
             UsageReport::Reported(usage) => app.add_tokens(m, &series, usage),
             UsageReport::Inconsistent(usage) => {
@@ -77,7 +80,7 @@ impl Call {
                 m.usage_inconsistent.with([&target.provider]).inc();
             }
             UsageReport::Unknown if self.should_report_usage() => {
-                m.usage_unknown.with([&target.provider, &series.model]).inc();
+                series.usage_unknown(m).inc();
             }
             UsageReport::Unknown => {}
         }

@@ -10,9 +10,9 @@ use std::time::{Duration, Instant, UNIX_EPOCH};
 use serde::Serialize;
 
 use super::exchange::{Attempt, Call};
+use super::gen_ai::operation_name;
 use super::outcome::Outcome;
 use super::trace::Joined;
-use crate::dialect::Operation;
 use crate::telemetry::lines::Lines;
 
 const SERVER: u8 = 2;
@@ -214,7 +214,7 @@ impl Call {
     }
 
     fn name<'a>(&self, model: Option<&'a str>) -> Cow<'a, str> {
-        let operation = operation(self.opened.operation);
+        let operation = operation_name(self.opened.operation);
         match model {
             Some(model) => Cow::Owned(format!("{operation} {model}")),
             None => Cow::Borrowed(operation),
@@ -223,7 +223,7 @@ impl Call {
 
     fn common<'a>(&self, model: Option<&'a str>) -> Attributes<'a> {
         let mut a = Attributes(Vec::with_capacity(20));
-        a.text("gen_ai.operation.name", operation(self.opened.operation));
+        a.text("gen_ai.operation.name", operation_name(self.opened.operation));
         if let Some(model) = model {
             a.text("gen_ai.request.model", model);
         }
@@ -265,15 +265,6 @@ impl Call {
 
 fn status_of(failed: bool, outcome: Outcome) -> Status<'static> {
     if failed { Status { code: Some(STATUS_ERROR), message: Some(outcome.as_str()) } } else { Status::default() }
-}
-
-/// The well-known names of the conventions, where there is one.
-fn operation(operation: Operation) -> &'static str {
-    match operation {
-        Operation::Chat | Operation::Messages | Operation::Responses => "chat",
-        Operation::Completions => "text_completion",
-        other => other.as_str(),
-    }
 }
 
 fn trace_id(joined: &Joined) -> String {

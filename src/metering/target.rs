@@ -8,6 +8,7 @@ use std::sync::{Arc, OnceLock};
 
 use parking_lot::RwLock;
 
+use super::gen_ai::GenAiSeries;
 use super::outcome::Outcome;
 use crate::chat::Usage;
 use crate::dialect::DialectId;
@@ -15,7 +16,7 @@ use crate::telemetry::Metrics;
 use crate::telemetry::cells::{Counter, Histogram};
 use crate::telemetry::names::{NameId, Names};
 
-const OUTCOMES: usize = Outcome::ALL.len();
+pub(super) const OUTCOMES: usize = Outcome::ALL.len();
 const CLASSES: usize = 9;
 
 /// Label values for what does not apply to a call.
@@ -90,12 +91,14 @@ fn flag(value: bool) -> &'static str {
 /// Handles by route, provider and model.
 pub(super) struct Series {
     route: Arc<str>,
-    provider: Arc<str>,
+    pub(super) provider: Arc<str>,
     pub(super) model: Arc<str>,
     duration: [OnceLock<Histogram>; 2],
     ttft: OnceLock<Histogram>,
     tpot: OnceLock<Histogram>,
     attempts: [OnceLock<Counter>; OUTCOMES],
+    usage_unknown: OnceLock<Counter>,
+    pub(super) gen_ai: OnceLock<Box<GenAiSeries>>,
     /// The app that most calls come from, and all others.
     default_app: OnceLock<Arc<AppSeries>>,
     apps: RwLock<HashMap<NameId, Arc<AppSeries>>>,
@@ -120,6 +123,8 @@ impl Series {
             ttft: OnceLock::new(),
             tpot: OnceLock::new(),
             attempts: Default::default(),
+            usage_unknown: OnceLock::new(),
+            gen_ai: OnceLock::new(),
             default_app: OnceLock::new(),
             apps: RwLock::default(),
         }
@@ -140,6 +145,10 @@ impl Series {
 
     pub(super) fn attempts(&self, m: &Metrics, outcome: Outcome) -> &Counter {
         self.attempts[outcome.index()].get_or_init(|| m.attempts.with([&self.provider, &self.model, outcome.as_str()]))
+    }
+
+    pub(super) fn usage_unknown(&self, m: &Metrics) -> &Counter {
+        self.usage_unknown.get_or_init(|| m.usage_unknown.with([&self.provider, &self.model]))
     }
 
     /// Handles of one app. `default` says that it is the one most calls come from.

@@ -71,8 +71,9 @@ const fn api(operation: Operation) -> Api {
         Operation::Responses => Api::Responses,
         Operation::Completions => Api::Completions,
         Operation::Embeddings => Api::Embeddings,
-        Operation::Messages => Api::Messages,
-        Operation::CountTokens | Operation::Models | Operation::Other => Api::Other,
+        // Tokens are counted where the messages will go, and for the same model.
+        Operation::Messages | Operation::CountTokens => Api::Messages,
+        Operation::Models | Operation::Other => Api::Other,
     }
 }
 

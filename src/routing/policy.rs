@@ -1,5 +1,4 @@
-//! Timeouts, retries and health rules with every gap filled in. The default values stand here, and in the doc
-//! comments of `config::types` for the file's author.
+//! Timeouts, retries and health rules with every gap filled in. The default values stand in `config::types`.
 
 use std::time::Duration;
 
@@ -24,14 +23,14 @@ pub struct Timeouts {
 impl Timeouts {
     /// The first of `layers` that states a value gives it; else the default does.
     pub(super) fn resolve(layers: &[Option<&config::Timeouts>]) -> Self {
-        let pick = |get: fn(&config::Timeouts) -> Option<Span>, default: u64| {
-            layers.iter().flatten().find_map(|t| get(t)).map_or(Duration::from_secs(default), |span| span.0)
+        let pick = |get: fn(&config::Timeouts) -> Option<Span>, default: Span| {
+            layers.iter().flatten().find_map(|t| get(t)).unwrap_or(default).0
         };
         Self {
-            connect: pick(|t| t.connect, 5),
-            first_byte: pick(|t| t.first_byte, 120),
-            idle: pick(|t| t.idle, 120),
-            total: pick(|t| t.total, 600),
+            connect: pick(|t| t.connect, config::Timeouts::CONNECT),
+            first_byte: pick(|t| t.first_byte, config::Timeouts::FIRST_BYTE),
+            idle: pick(|t| t.idle, config::Timeouts::IDLE),
+            total: pick(|t| t.total, config::Timeouts::TOTAL),
         }
     }
 }
@@ -72,10 +71,10 @@ impl RetryPolicy {
         }
         Self {
             on: pick(layers, |r| r.on.as_ref().map(|on| on.iter().fold(0, |set, o| set | bit(*o))), u8::MAX),
-            attempts_per_target: pick(layers, |r| r.attempts_per_target, 1).max(1),
-            max_attempts: pick(layers, |r| r.max_attempts, 4).max(1),
-            backoff: pick(layers, |r| r.backoff, Span::millis(200)).0,
-            max_backoff: pick(layers, |r| r.max_backoff, Span::secs(2)).0,
+            attempts_per_target: pick(layers, |r| r.attempts_per_target, config::Retry::ATTEMPTS_PER_TARGET).max(1),
+            max_attempts: pick(layers, |r| r.max_attempts, config::Retry::MAX_ATTEMPTS).max(1),
+            backoff: pick(layers, |r| r.backoff, config::Retry::BACKOFF).0,
+            max_backoff: pick(layers, |r| r.max_backoff, config::Retry::MAX_BACKOFF).0,
             budget: pick(layers, |r| r.budget, 0.2).max(0.0),
         }
     }
@@ -120,12 +119,12 @@ impl HealthPolicy {
     pub const ENOUGH: u64 = 20;
 
     pub(super) fn resolve(health: &config::Health) -> Self {
-        let eject = health.eject.unwrap_or(Span::secs(5)).0;
+        let eject = health.eject.unwrap_or(config::Health::EJECT).0;
         Self {
             consecutive_failures: health.consecutive_failures.unwrap_or(5),
             error_rate: health.error_rate.unwrap_or(0.5),
             eject,
-            max_eject: health.max_eject.unwrap_or(Span::secs(300)).0.max(eject),
+            max_eject: health.max_eject.unwrap_or(config::Health::MAX_EJECT).0.max(eject),
         }
     }
 }

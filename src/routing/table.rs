@@ -50,6 +50,17 @@ impl RoutingTable {
         self.prefixes.get(segment).and_then(|index| self.providers.get(*index))
     }
 
+    /// The provider that the first segment of a path names, and the path without it.
+    pub fn split_prefix<'p>(&self, path: &'p str) -> (Option<&Arc<Provider>>, &'p str) {
+        let bare = path.strip_prefix('/').unwrap_or(path);
+        let segment = bare.split('/').next().unwrap_or_default();
+        match (self.provider_for_prefix(segment), &bare[segment.len()..]) {
+            (None, _) => (None, path),
+            (found, "") => (found, "/"),
+            (found, rest) => (found, rest),
+        }
+    }
+
     /// The retry budget of all routes that do not set their own share. Calls use [`Route::retry_budget`].
     pub fn retry_budget(&self) -> &Arc<RetryBudget> {
         &self.budget

@@ -10,6 +10,9 @@ use crate::http1::{BodyDecoder, Decoded, Framing};
 use crate::upstream::within;
 use crate::wire::Wire;
 
+/// Bodies beyond this are not kept by the connection that they came on.
+const LARGE: usize = 32 * 1024;
+
 /// One request's body on its way in.
 #[derive(Debug)]
 pub(super) struct BodyIn {
@@ -86,7 +89,14 @@ impl BodyIn {
                         }
                         continue;
                     }
-                    Decoded::Done => return Ok((only.unwrap_or_else(|| whole.freeze()), held)),
+                    Decoded::Done => {
+                        // What is left of a buffer that held a large body would keep all of it for as long as the
+                        // connection lives.
+                        if only.as_ref().is_some_and(|body| body.len() > LARGE) {
+                            wire.input = BytesMut::from(&wire.input[..]);
+                        }
+                        return Ok((only.unwrap_or_else(|| whole.freeze()), held));
+                    }
                     Decoded::NeedMore => {}
                 }
             }

@@ -7,8 +7,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use pingora_core::protocols::Stream;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use super::body::BodyIn;
+use super::h1::linger;
 use crate::config::types::HalfClose;
 use crate::gateway::{Answer, BodyBudget, BodyLength, Downstream, End, Held, ReadError};
 use crate::http1::{self, Version};
@@ -17,6 +19,8 @@ use crate::wire::Wire;
 
 /// A client may send so much of its next requests while it waits for an answer; then it is not read from any more.
 const MAX_PIPELINED: usize = 64 * 1024;
+/// What a tunnel holds of each direction.
+const TUNNEL_BUFFER: usize = 16 * 1024;
 
 /// One call on a connection.
 pub struct H1Call<'c> {
@@ -53,7 +57,9 @@ impl Downstream for H1Call<'_> {
         self.keep &= self.body.is_done();
         http1::write_status_line(&mut self.out, answer.status);
         self.out.extend_from_slice(&answer.lines);
-        http1::write_date(&mut self.out);
+        if !answer.dated {
+            http1::write_date(&mut self.out);
+        }
         match answer.length {
             BodyLength::Known(length) => {
                 http1::write_header(&mut self.out, b"content-length", itoa::Buffer::new().format(length).as_bytes());
@@ -145,7 +151,36 @@ impl Downstream for H1Call<'_> {
         self.answered = true;
         let sent = self.wire.input.split();
         upstream.write(&mut Vec::new(), &[sent]).await?;
-        tokio::io::copy_bidirectional(self.wire.io_mut(), upstream.io_mut()).await
+        let (mut up, mut down) = (0, 0);
+        let (client, provider) = (tokio::io::split(self.wire.io_mut()), tokio::io::split(upstream.io_mut()));
+        let client_may_end = self.half_close == HalfClose::Serve;
+        let upwards = async {
+            let ended = pump(client.0, provider.1, &mut up).await;
+            if client_may_end && ended.is_ok() {
+                std::future::pending::<()>().await;
+            }
+        };
+        tokio::select! {
+            () = upwards => {}
+            _ = pump(provider.0, client.1, &mut down) => {}
+        }
+        drop(upstream);
+        linger(self.wire).await;
+        Ok((up, down))
+    }
+}
+
+/// Carries bytes one way to their end, and ends the other side with it.
+async fn pump(mut from: impl AsyncRead + Unpin, mut to: impl AsyncWrite + Unpin, carried: &mut u64) -> io::Result<()> {
+    let mut buffer = vec![0; TUNNEL_BUFFER];
+    loop {
+        let read = from.read(&mut buffer).await?;
+        if read == 0 {
+            return to.shutdown().await;
+        }
+        to.write_all(&buffer[..read]).await?;
+        to.flush().await?;
+        *carried += read as u64;
     }
 }
 

@@ -19,9 +19,9 @@ use crate::wire::Wire;
 
 /// After an answer that ends a connection early, so much of what the client still sends is read away, so that the
 /// answer is not lost to a reset (RFC 9112, 9.6).
-const LINGER_BYTES: usize = 256 * 1024;
+const LINGER_BYTES: usize = 64 * 1024 * 1024;
 /// And for so long.
-const LINGER: Duration = Duration::from_millis(500);
+const LINGER: Duration = Duration::from_secs(5);
 
 /// What serves the calls of a listener.
 pub trait Handler: Send + Sync + 'static {
@@ -94,7 +94,7 @@ async fn serve_one<H: Handler>(
         half_close: manners.half_close,
         write_patience: manners.timeouts.write.0,
         head_only: head.method == Method::HEAD,
-        takes_trailers: head.headers.get("te").is_some_and(|te| te.eq_ignore_ascii_case(b"trailers")),
+        takes_trailers: head.headers.get_all("te").any(takes_trailers),
         keep: http1::keeps_alive(head.version, &head.headers) && !handler.is_stopping(),
         chunked: false,
         answered: false,
@@ -181,7 +181,12 @@ fn dialect_of(method: &Method, path: &str) -> DialectId {
     dialect::recognise(method, path).or_else(bare).map_or(DialectId::OpenAi, |api| api.dialect)
 }
 
-async fn linger(wire: &mut Wire<Stream>) {
+/// Whether this value of `te` lists `trailers`.
+fn takes_trailers(te: &[u8]) -> bool {
+    te.split(|b| *b == b',').any(|coding| coding.trim_ascii().eq_ignore_ascii_case(b"trailers"))
+}
+
+pub(super) async fn linger(wire: &mut Wire<Stream>) {
     use tokio::io::AsyncWriteExt;
     let read_away = async {
         let _closing = wire.io_mut().shutdown().await;

@@ -13,7 +13,7 @@ use tokio::sync::Notify;
 use super::simulate::SimulatedHost;
 use super::tls::Certificate;
 use crate::config::types::{Credentials, DialectName};
-use crate::config::{self, Config, ResolvedProvider, Surroundings};
+use crate::config::{self, Config, Overrides, ResolvedProvider, Surroundings};
 use crate::gateway::{Gateway, Live};
 use crate::metering::Meter;
 use crate::routing::RoutingTable;
@@ -67,22 +67,24 @@ impl Source {
         self.path().map(Path::to_owned).into_iter().chain(named(config, server)).collect()
     }
 
-    /// Reads and checks the configuration; notes are for the log.
+    /// Reads and checks the configuration, with what the command line says over it; notes are for the log.
     ///
     /// # Errors
     /// Everything that is wrong, a line each.
-    pub fn read(&self) -> Result<(Config, Vec<String>), Vec<String>> {
-        match self {
-            Self::Embedded => Ok(config::embedded_default(&env)),
-            Self::File(path) => {
-                let checked = config::check_file(path, &Surroundings::process());
-                let notes = checked.problems.warnings().map(ToString::to_string).collect();
-                checked
-                    .into_result()
-                    .map(|config| (config, notes))
-                    .map_err(|problems| problems.errors().map(ToString::to_string).collect())
+    pub fn read(&self, overrides: Overrides) -> Result<(Config, Vec<String>), Vec<String>> {
+        let surroundings = Surroundings { overrides, ..Surroundings::process() };
+        let (checked, mut notes) = match self {
+            Self::File(path) => (config::check_file(path, &surroundings), Vec::new()),
+            Self::Embedded => {
+                let (config, notes) = config::embedded_default(&env);
+                (config::check_typed(config, &self.shown(), &surroundings), notes)
             }
-        }
+        };
+        notes.extend(checked.problems.warnings().map(ToString::to_string));
+        checked
+            .into_result()
+            .map(|config| (config, notes))
+            .map_err(|problems| problems.errors().map(ToString::to_string).collect())
     }
 }
 
@@ -117,11 +119,14 @@ pub(super) struct LastReload {
 /// Replaces the live table.
 pub(super) struct Reloader {
     pub(super) source: Source,
+    pub(super) overrides: Overrides,
     pub(super) gateway: Arc<Gateway>,
     pub(super) telemetry: Telemetry,
     pub(super) simulated: Arc<SimulatedHost>,
     /// The part of the configuration that a restart would be needed to change.
     pub(super) server: config::types::Server,
+    /// As above.
+    pub(super) observe: config::types::Observe,
     /// The API listener's certificate.
     pub(super) certificate: Option<Arc<Certificate>>,
     pub(super) last: Mutex<LastReload>,
@@ -187,9 +192,12 @@ impl Reloader {
     fn attempt(&self) -> Result<Vec<String>, Vec<String>> {
         // Before the file is read: if it changes meanwhile, this is the older one's and the change is not missed.
         let content = self.source.content();
-        let (config, mut notes) = self.source.read()?;
+        let (config, mut notes) = self.source.read(self.overrides)?;
         if config.server != self.server {
             notes.push("server: changes here need a restart; they are not in use yet".into());
+        }
+        if config.observe != self.observe {
+            notes.push("observe: changes here need a restart; they are not in use yet".into());
         }
         let previous = self.gateway.live.load_full();
         let live = compile(&config, Some(&previous), &self.simulated, &self.gateway.meter)?;

@@ -29,7 +29,7 @@ use super::upgrade::Upgrade;
 use super::watch::FileWatch;
 use super::workers::Workers;
 use crate::config::types::LogFormat;
-use crate::config::{self, Config};
+use crate::config::{self, Config, Overrides};
 use crate::gateway::{self, BodyBudget, Downstream, Gateway, InboundKeys, Settings};
 use crate::http1::RequestHead;
 use crate::metering::{Meter, MeterError, MeterOptions, TraceOptions};
@@ -44,6 +44,8 @@ const TEND: Duration = Duration::from_secs(2);
 pub struct RunOptions {
     /// The configuration file, or a directory that holds `faregate.yaml`.
     pub config: Option<PathBuf>,
+    /// Addresses of the command line, over the configuration's.
+    pub overrides: Overrides,
     /// Print the addresses as a JSON line on standard output once calls can come.
     pub print_addresses: bool,
     /// Take the listeners over from the process that runs.
@@ -104,7 +106,7 @@ impl Handler for Api {
 pub fn run(options: &RunOptions) -> Result<(), RunError> {
     let source = Source::new(options.config.as_deref());
     let content = source.content();
-    let (config, notes) = source.read().map_err(RunError::Config)?;
+    let (config, notes) = source.read(options.overrides).map_err(RunError::Config)?;
     start_logs(&config)?;
     notes.iter().for_each(|note| tracing::warn!("{note}"));
 
@@ -124,10 +126,12 @@ pub fn run(options: &RunOptions) -> Result<(), RunError> {
     let gateway = Arc::new(Gateway::new(live, meter.clone(), keys, bodies, settings(&config)));
     let reloader = Arc::new(Reloader {
         source: source.clone(),
+        overrides: options.overrides,
         gateway: gateway.clone(),
         telemetry,
         simulated: simulated.clone(),
         server: config.server.clone(),
+        observe: config.observe.clone(),
         certificate,
         last: Mutex::new(LastReload { at: SystemTime::now(), errors: Vec::new() }),
         files: Mutex::new(source.files(&config, &config.server)),
@@ -272,6 +276,7 @@ fn meter_options(config: &Config) -> Result<MeterOptions, RunError> {
         max_apps: observe.max_apps,
         records: observe.usage_records.as_ref().map(|records| records.path.clone()),
         log_calls: observe.log.calls,
+        gen_ai: observe.gen_ai_metrics,
         traces: traces.transpose()?,
         ..MeterOptions::default()
     })

@@ -63,6 +63,9 @@ pub struct Metrics {
     pub reload_timestamp: Gauges<0>,
     pub reloads: Counters<1>,
     pub build_info: Gauges<2>,
+    pub gen_ai_duration: Histograms<4>,
+    pub gen_ai_ttft: Histograms<3>,
+    pub gen_ai_tpot: Histograms<3>,
 }
 
 impl Metrics {
@@ -92,6 +95,9 @@ impl Metrics {
             reload_timestamp: Gauges::register(r, &table::RELOAD_TIMESTAMP)?,
             reloads: Counters::register(r, &table::RELOADS)?,
             build_info: Gauges::register(r, &table::BUILD_INFO)?,
+            gen_ai_duration: Histograms::register(r, &table::GEN_AI_DURATION_SECONDS)?,
+            gen_ai_ttft: Histograms::register(r, &table::GEN_AI_TTFT_SECONDS)?,
+            gen_ai_tpot: Histograms::register(r, &table::GEN_AI_TPOT_SECONDS)?,
         })
     }
 }

@@ -254,4 +254,58 @@ mod tests {
         assert_eq!(rejected(br#"{"partialSuccess":{"rejectedSpans":"3","errorMessage":"x"}}"#), 3);
         assert_eq!(rejected(b"1b\r\n{\"partialSuccess\":{\"rejectedSpans\":2}}\r\n0\r\n\r\n"), 2);
     }
+
+    /// A collector that answers each connection with the next of these texts, then closes.
+    fn collector(answers: &'static [&'static str]) -> String {
+        use std::io::{Read, Write};
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let endpoint = format!("http://{}", listener.local_addr().unwrap());
+        std::thread::spawn(move || {
+            for answer in answers {
+                let (mut socket, _) = listener.accept().unwrap();
+                let mut request = Vec::new();
+                let mut piece = [0; 1024];
+                while !request.ends_with(CLOSING) {
+                    let n = socket.read(&mut piece).unwrap();
+                    request.extend_from_slice(&piece[..n]);
+                }
+                socket.write_all(answer.as_bytes()).unwrap();
+            }
+        });
+        endpoint
+    }
+
+    fn exporter(endpoint: String) -> (Exporter, Telemetry) {
+        let telemetry = Telemetry::new().unwrap();
+        let destination = Destination { endpoint, headers: Vec::new() };
+        (Exporter::new(&destination, |_| None, &telemetry).unwrap(), telemetry)
+    }
+
+    #[test]
+    fn a_refused_batch_is_kept_for_a_while_and_then_given_up() {
+        let (mut exporter, telemetry) = exporter(collector(&["HTTP/1.1 503 Busy\r\ncontent-length: 0\r\n\r\n"; 2]));
+        let mut spans = b"{}\n{}\n".to_vec();
+        assert!(exporter.write(&mut spans).is_err());
+        assert_eq!(spans, b"{}\n{}\n", "kept");
+        exporter.give_up = Duration::ZERO;
+        assert!(exporter.write(&mut spans).is_err());
+        assert!(spans.is_empty());
+        assert_eq!(telemetry.metrics().spans_dropped.with(["export_failed"]).get(), 2);
+    }
+
+    #[test]
+    fn a_pause_that_the_collector_asks_for_is_kept() {
+        let answers =
+            &["HTTP/1.1 429 Slow\r\nretry-after: 3600\r\ncontent-length: 0\r\n\r\n", "HTTP/1.1 200 OK\r\n\r\n"];
+        let (mut exporter, telemetry) = exporter(collector(answers));
+        let mut spans = b"{}\n".to_vec();
+        assert!(exporter.write(&mut spans).is_err());
+        let until = exporter.not_before.unwrap();
+        assert!(until <= Instant::now() + LONGEST_PAUSE);
+        assert!(exporter.write(&mut spans).unwrap_err().to_string().contains("pause"));
+        exporter.not_before = None;
+        exporter.write(&mut spans).unwrap();
+        assert!(spans.is_empty());
+        assert_eq!(telemetry.metrics().spans_exported.with([]).get(), 1);
+    }
 }

@@ -18,7 +18,7 @@ Histograms have classic buckets, in seconds.
 | `route` | the route's name in the configuration; `none` where a call reached no route |
 | `provider` | the provider's name in the configuration; `none` where no attempt was made |
 | `model` | the model that the target names; for targets that take whatever is asked, a name that the provider has served before (500 at most), else `other`; `none` where no attempt was made. In `faregate_target_up` it is `any` for such targets |
-| `dialect` | the client's: `openai`, `anthropic`, `opaque` |
+| `dialect` | the wire format that the client speaks, by its name in the configuration; `opaque` where it is none that is read |
 | `stream` | `true` when the client asked for a stream |
 | `outcome`, `reason` | by fault domain: `ok`, `client_invalid`, `client_disconnected`, `policy_denied`, `policy_rate_limited`, `policy_over_budget`, `no_route`, `upstream_connect`, `upstream_timeout`, `upstream_rate_limited`, `upstream_error`, `upstream_rejected`, `stream_broken`, `internal` |
 | `class` | token classes that do not overlap: `input`, `cache_read`, `cache_write_5m`, `cache_write_1h`, `output`, `reasoning`, `audio_input`, `audio_output`, `image_input` |

@@ -36,6 +36,12 @@ const TPOT: &[f64] =
 const DURATION: &[f64] =
     &[0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0];
 const CONNECT: &[f64] = &[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+/// Those of the GenAI conventions.
+const GEN_AI_DURATION: &[f64] =
+    &[0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92];
+const GEN_AI_TTFT: &[f64] =
+    &[0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0];
+const GEN_AI_TPOT: &[f64] = &[0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0, 2.5];
 
 /// Declares the statics and the table together, so that no metric can be left out of the table.
 macro_rules! table {
@@ -98,6 +104,15 @@ table! {
         "Attempts to load a configuration, the first at start included; result is `success` or `failure`.";
     BUILD_INFO = "faregate_build_info", Kind::Gauge, ["version", "commit"],
         "Always 1; which build this is.";
+    GEN_AI_DURATION_SECONDS = "gen_ai_client_operation_duration_seconds", Kind::Histogram(GEN_AI_DURATION),
+        ["gen_ai_operation_name", "gen_ai_provider_name", "gen_ai_request_model", "error_type"],
+        "As faregate_request_duration_seconds, for calls of a model that reached a provider; error_type is the outcome, empty for `ok`. Only with `observe.gen_ai_metrics`.";
+    GEN_AI_TTFT_SECONDS = "gen_ai_server_time_to_first_token_seconds", Kind::Histogram(GEN_AI_TTFT),
+        ["gen_ai_operation_name", "gen_ai_provider_name", "gen_ai_request_model"],
+        "As faregate_time_to_first_token_seconds. Only with `observe.gen_ai_metrics`.";
+    GEN_AI_TPOT_SECONDS = "gen_ai_server_time_per_output_token_seconds", Kind::Histogram(GEN_AI_TPOT),
+        ["gen_ai_operation_name", "gen_ai_provider_name", "gen_ai_request_model"],
+        "As faregate_time_per_output_token_seconds. Only with `observe.gen_ai_metrics`.";
     PROCESS_CPU = "process_cpu_seconds_total", Kind::Counter, [],
         "User and system CPU time of this process.";
     PROCESS_RSS = "process_resident_memory_bytes", Kind::Gauge, [],
@@ -123,7 +138,8 @@ mod tests {
         let mut seen = std::collections::BTreeSet::new();
         for metric in TABLE {
             assert!(seen.insert(metric.name), "{} stands twice", metric.name);
-            assert!(metric.name.starts_with("faregate_") || metric.name.starts_with("process_"), "{}", metric.name);
+            let prefixes = ["faregate_", "process_", "gen_ai_"];
+            assert!(prefixes.iter().any(|prefix| metric.name.starts_with(prefix)), "{}", metric.name);
             let counter = metric.kind == Kind::Counter;
             assert_eq!(counter, metric.name.ends_with("_total"), "{}", metric.name);
             assert!(metric.help.ends_with('.'), "{}", metric.name);

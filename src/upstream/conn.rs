@@ -74,9 +74,13 @@ impl Conn {
         }
     }
 
-    /// True once the provider has begun to answer although the request is still being sent.
-    pub fn has_answer(&self) -> bool {
-        matches!(&self.kind, Some(Kind::H1(h1)) if h1.has_answer())
+    /// Resolves once the provider has begun to answer, or has closed, although the request is still being sent.
+    /// Cancel-safe. HTTP/2 tells by refusing further sends instead.
+    pub async fn answering(&mut self) {
+        match &mut self.kind {
+            Some(Kind::H1(h1)) => h1.answering().await,
+            _ => std::future::pending().await,
+        }
     }
 
     /// Waits for the response's head.

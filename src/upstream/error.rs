@@ -48,6 +48,13 @@ pub enum ConnectError {
     },
 }
 
+impl ExchangeError {
+    /// Failed before the provider said anything: on a kept connection that means it had died.
+    pub fn is_silence(&self) -> bool {
+        matches!(self, Self::ClosedBeforeHead | Self::Io(_) | Self::Http2(_))
+    }
+}
+
 /// A connection was there, but the exchange failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ExchangeError {

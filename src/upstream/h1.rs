@@ -26,6 +26,8 @@ pub(super) struct H1 {
     /// The connection may serve another request when this one is done.
     keep: bool,
     chunked_request: bool,
+    /// The request was sent to its end; else what follows would be taken for more of its body.
+    sent: bool,
     /// Prefix of the request target towards a forward proxy, with its authorization.
     absolute: Option<std::sync::Arc<super::link::ForwardProxy>>,
     /// The shelf of the thread that made it.
@@ -35,7 +37,7 @@ pub(super) struct H1 {
 impl H1 {
     pub(super) fn new(stream: Stream, absolute: Option<std::sync::Arc<super::link::ForwardProxy>>) -> Self {
         let (wire, home) = (Wire::new(stream), Shelf::of_thread());
-        Self { wire, decoder: None, keep: true, chunked_request: false, absolute, home }
+        Self { wire, decoder: None, keep: true, chunked_request: false, sent: false, absolute, home }
     }
 
     /// Where it is kept while it is idle.
@@ -52,6 +54,7 @@ impl H1 {
     pub(super) async fn send(&mut self, head: &OutHead, body: RequestBody<'_>) -> Result<(), ExchangeError> {
         self.decoder = None;
         self.chunked_request = false;
+        self.sent = !matches!(body, RequestBody::Streamed(_));
         let mut out = Vec::with_capacity(head.lines.len() + head.target.len() + 192);
         match &self.absolute {
             Some(proxy) => {
@@ -96,6 +99,7 @@ impl H1 {
 
     /// Ends a streamed body.
     pub(super) async fn end_body(&mut self) -> Result<(), ExchangeError> {
+        self.sent = true;
         if !self.chunked_request {
             return Ok(());
         }
@@ -124,9 +128,16 @@ impl H1 {
         !self.wire.input.is_empty() || matches!(self.wire.fill().await, Ok(n) if n > 0)
     }
 
-    /// True once the provider has begun to answer although the request is still being sent.
-    pub(super) fn has_answer(&self) -> bool {
-        answers_early(&self.wire.input)
+    /// Resolves once the provider has begun to answer, or has closed, although the request is still being sent.
+    pub(super) async fn answering(&mut self) {
+        while !answers_early(&self.wire.input) {
+            if self.wire.input.len() >= MAX_HEAD {
+                return std::future::pending().await;
+            }
+            if !matches!(self.wire.fill().await, Ok(n) if n > 0) {
+                return;
+            }
+        }
     }
 
     /// The response's head; interim responses are skipped, except `101`.
@@ -188,7 +199,7 @@ impl H1 {
 
     /// Whether another request may follow on this connection.
     pub(super) fn is_reusable(&self) -> bool {
-        self.keep && self.wire.input.is_empty() && self.decoder.as_ref().is_some_and(BodyDecoder::is_done)
+        self.keep && self.sent && self.wire.input.is_empty() && self.decoder.as_ref().is_some_and(BodyDecoder::is_done)
     }
 
     /// The bare stream after `101`, with what was read ahead.

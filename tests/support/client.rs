@@ -125,6 +125,12 @@ impl Client {
     #[track_caller]
     pub fn response_to(&mut self, method: &str) -> Response {
         let head = self.head();
+        self.rest_of(head, method)
+    }
+
+    /// The answer that begins with this head.
+    #[track_caller]
+    pub fn rest_of(&mut self, head: Head, method: &str) -> Response {
         let status: u16 = head.line.split(' ').nth(1).and_then(|s| s.parse().ok()).expect("a status");
         let (mut body, mut trailers, mut complete) = (Vec::new(), Vec::new(), true);
         if method != "HEAD" && !matches!(status, 100..=199 | 204 | 304) {

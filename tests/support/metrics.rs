@@ -13,7 +13,7 @@ impl Metrics {
 
     /// The sum of the series of this name that carry all these labels; 0 when there is none.
     pub fn sum(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
-        self.matching(name, labels).sum()
+        self.matching(name, labels).fold(0.0, |sum, value| sum + value)
     }
 
     /// The value of the only series of this name that carries all these labels.

@@ -19,6 +19,7 @@ pub struct Setup {
     dir: TempDir,
     environment: Vec<(String, String)>,
     arguments: Vec<String>,
+    launcher: Vec<String>,
 }
 
 /// A running Faregate. Killed when it is dropped; if the test fails, its log is shown.
@@ -35,7 +36,8 @@ impl Setup {
     /// With this configuration, completed by what tests need: ports that the system chooses, usage records in a file,
     /// a log at level debug. What the configuration says itself stays.
     pub fn new(config: &str) -> Self {
-        let setup = Self { dir: TempDir::new().unwrap(), environment: Vec::new(), arguments: Vec::new() };
+        let dir = TempDir::new().unwrap();
+        let setup = Self { dir, environment: Vec::new(), arguments: Vec::new(), launcher: Vec::new() };
         write_config(setup.dir.path(), config);
         setup
     }
@@ -58,6 +60,12 @@ impl Setup {
         self
     }
 
+    /// Started by this command, which must replace itself with the one that it is given.
+    pub fn through(mut self, launcher: &[&str]) -> Self {
+        self.launcher = launcher.iter().map(ToString::to_string).collect();
+        self
+    }
+
     /// Where files stand.
     pub fn path(&self) -> &Path {
         self.dir.path()
@@ -66,7 +74,10 @@ impl Setup {
     /// Starts it and waits until calls can come.
     #[track_caller]
     pub fn start(self) -> Faregate {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_faregate"))
+        let mut words = self.launcher.clone();
+        words.push(env!("CARGO_BIN_EXE_faregate").into());
+        let mut child = Command::new(&words[0])
+            .args(&words[1..])
             .args(["run", "--print-addresses", "--config", "faregate.yaml"])
             .args(&self.arguments)
             .current_dir(self.dir.path())
@@ -149,6 +160,12 @@ impl Faregate {
         Metrics::parse(get(self.admin, "/metrics").expect(200).text())
     }
 
+    /// Waits until these series add up to this much: what a call counts is counted just after its last byte.
+    #[track_caller]
+    pub fn wait_metric(&self, name: &str, labels: &[(&str, &str)], value: f64) {
+        eventually(&format!("{name}{labels:?} at {value}"), || self.metrics().sum(name, labels) == value);
+    }
+
     /// Usage records that are on file now; the newest may still be on their way.
     pub fn records_now(&self) -> Vec<Record> {
         records::read(&self.records_file())
@@ -176,6 +193,13 @@ impl Faregate {
         let mut records = self.stop();
         assert_eq!(records.len(), 1, "usage records: {records:#?}");
         records.remove(0)
+    }
+
+    /// Ends it at once, as `kill -9` does, and returns its directory.
+    pub fn kill(mut self) -> TempDir {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+        std::mem::replace(&mut self.dir, TempDir::new().unwrap())
     }
 
     /// Resident memory, in bytes.

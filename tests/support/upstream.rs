@@ -11,6 +11,9 @@ use super::PATIENCE;
 use super::gate::eventually;
 use super::peer::{Peer, Request};
 
+/// What happens on one request.
+pub type Script = Box<dyn Fn(&mut Peer, &Request) + Send + Sync>;
+
 /// What an upstream has seen so far.
 #[derive(Default)]
 pub(super) struct Seen {
@@ -41,7 +44,7 @@ impl Upstream {
     }
 
     /// An upstream that answers its n-th request with the n-th script, and further ones with the last.
-    pub fn in_turn(scripts: Vec<Box<dyn Fn(&mut Peer, &Request) + Send + Sync>>) -> Self {
+    pub fn in_turn(scripts: Vec<Script>) -> Self {
         let turn = AtomicUsize::new(0);
         Self::start(move |peer, request| {
             let at = turn.fetch_add(1, Ordering::SeqCst).min(scripts.len() - 1);
@@ -88,6 +91,11 @@ impl Upstream {
     /// All requests so far, in the order in which they were complete (or broke off).
     pub fn requests(&self) -> Vec<Request> {
         self.seen.requests.lock().unwrap().clone()
+    }
+
+    /// The newest request of which this holds.
+    pub fn find(&self, holds: impl Fn(&Request) -> bool) -> Option<Request> {
+        self.seen.requests.lock().unwrap().iter().rfind(|request| holds(request)).cloned()
     }
 
     /// The only request so far.

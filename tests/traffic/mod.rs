@@ -25,6 +25,7 @@ pub struct Exchange {
     pub request_headers: Vec<(String, String)>,
     pub request_body: Option<Vec<u8>>,
     pub status: u16,
+    pub response_headers: Vec<(String, String)>,
     pub content_type: String,
     pub body: Vec<u8>,
     pub tags: Vec<String>,
@@ -148,6 +149,7 @@ impl From<Recorded<'_>> for Exchange {
         };
         Self {
             content_type: content_type.to_owned(),
+            response_headers: pairs(&response.headers),
             request_headers: pairs(&request.headers),
             method: request.method,
             url: request.url,

@@ -16,7 +16,7 @@ mod stream;
 use bytes::Bytes;
 use smallvec::SmallVec;
 
-use super::{DialectId, Operation, UpstreamError, anthropic, openai};
+use super::{DialectId, Operation, UpstreamError, anthropic, openai, walk};
 use crate::chat::UsageReport;
 use body::BodyTap;
 pub(super) use seen::Seen;
@@ -45,9 +45,7 @@ impl Tap {
         let reads = dialect != DialectId::Opaque && !matches!(operation, Operation::Models | Operation::Other);
         let strips = strip_usage && matches!(operation, Operation::Chat | Operation::Completions);
         let reader = match (reads, event_stream) {
-            (true, true) if operation != Operation::CountTokens && operation != Operation::Embeddings => {
-                Reader::Stream(Box::new(StreamTap::new(operation, strips)))
-            }
+            (true, true) if may_stream(operation) => Reader::Stream(Box::new(StreamTap::new(operation, strips))),
             (true, false) => Reader::Body(Box::new(BodyTap::new())),
             _ => Reader::Nothing,
         };
@@ -62,6 +60,7 @@ impl Tap {
         }
         if let Reader::Body(body) = &self.reader
             && body.is_untouched()
+            && may_stream(self.operation)
             && starts_like_events(&chunk)
         {
             self.reader = Reader::Stream(Box::new(StreamTap::new(self.operation, false)));
@@ -70,7 +69,7 @@ impl Tap {
             Reader::Stream(stream) => stream.feed(chunk, out, &mut self.seen),
             Reader::Body(body) => {
                 body.feed(&chunk);
-                self.seen.content = true;
+                self.seen.content |= !body.is_untouched();
                 out.push(chunk);
                 if body.is_complete() {
                     body.settle(self.dialect, self.operation, &mut self.seen);
@@ -94,8 +93,8 @@ impl Tap {
 
     /// Whether content was seen: text, reasoning, a tool call, a refusal, audio. Reasoning counts, since the model is at
     /// work and its tokens are charged from there on; so does a tool call once it is named. Roles, pings, comments,
-    /// empty deltas and the announcements of a response, message or block are none. Any byte counts of a body that is
-    /// no event stream.
+    /// empty deltas and the announcements of a response, message or block are none. The first byte that is no white
+    /// space counts in a body that is no event stream.
     pub fn content_started(&self) -> bool {
         self.seen.content
     }
@@ -140,7 +139,12 @@ impl Tap {
 /// Whether a body that was not announced as an event stream is one all the same: its first byte is that of a field
 /// (`data`, `event`, `id`, `retry`) or a comment, with which no JSON begins.
 fn starts_like_events(chunk: &[u8]) -> bool {
-    matches!(chunk.trim_ascii_start().first(), Some(b'd' | b'e' | b'i' | b'r' | b':'))
+    let first = chunk.iter().find(|byte| !walk::may_precede(**byte));
+    matches!(first, Some(b'd' | b'e' | b'i' | b'r' | b':'))
+}
+
+fn may_stream(operation: Operation) -> bool {
+    !matches!(operation, Operation::CountTokens | Operation::Embeddings)
 }
 
 /// Reads one `usage` object of `dialect`.

@@ -56,27 +56,35 @@ impl StreamTap {
     }
 
     pub(super) fn feed(&mut self, chunk: Bytes, out: &mut SmallVec<[Bytes; 4]>, seen: &mut Seen) {
-        let mut at = self.framer.late_lf(&chunk);
-        // What is forwarded next starts here; the late end of a line goes the way of its event.
-        let mut from = if self.dropped { at } else { 0 };
+        let late = self.framer.late_lf(&chunk);
+        let mid_event = self.length > 0;
+        if mid_event {
+            self.event_goes_on(&chunk[..late]);
+        }
+        let mut at = late;
+        // Where the current event's bytes begin; the late end of its last line belongs to an event that ended.
+        let mut begin = if mid_event { 0 } else { late };
+        // What is forwarded next starts here; that late end goes the way of its event.
+        let mut from = if self.dropped && !mid_event { late } else { 0 };
         while let Some(n) = self.framer.event_end(&chunk[at..]) {
             let end = at + n;
             self.dropped = self.event_ends(&chunk[at..end], seen);
             let held = std::mem::take(&mut self.held);
             if self.dropped {
-                forward(&chunk, from..at, out);
+                forward(&chunk, from..begin, out);
                 from = end;
             } else {
                 // Only the first event of a chunk has held pieces: nothing of this chunk went out before them.
                 out.extend(held);
             }
             at = end;
+            begin = end;
         }
         self.event_goes_on(&chunk[at..]);
         if self.strip && self.large.is_none() {
-            forward(&chunk, from..at, out);
-            if at < chunk.len() {
-                self.held.push(chunk.slice(at..));
+            forward(&chunk, from..begin, out);
+            if begin < chunk.len() {
+                self.held.push(chunk.slice(begin..));
             }
         } else {
             out.extend(std::mem::take(&mut self.held));

@@ -1,0 +1,36 @@
+# Daily commands; `just` lists them.
+
+[private]
+default:
+    @just --list --unsorted
+
+# Build (release) and run; arguments go to `faregate run`
+run *arguments:
+    scripts/run {{ arguments }}
+
+# Everything that must pass, or single steps: fmt clippy test deny e2e
+test *steps:
+    scripts/test {{ steps }}
+
+# Real SDKs against a real model; arguments go to pytest
+e2e *arguments:
+    scripts/setup test
+    cargo build --bin faregate
+    tests/e2e/run {{ arguments }}
+
+# Format, then lint
+lint:
+    cargo fmt --all
+    cargo clippy --all-targets -- -D warnings
+
+# Renew the committed JSON Schema of the configuration
+schema:
+    cargo run --quiet -- schema > config/faregate.schema.json
+
+# Speed, next to nginx and a direct call
+bench *arguments:
+    bench/run {{ arguments }}
+
+# As CI does it: from a clean clone of the last commit
+ci:
+    .ci/run
