@@ -248,16 +248,12 @@ impl Origin {
     }
 
     async fn open(self: &Arc<Self>, timeout: Duration, fresh: bool) -> Result<Opened, ConnectError> {
-        let reusable = !fresh && !self.h2;
-        if reusable && let Some(opened) = self.kept(|pool| pool.take()) {
-            return Ok(opened);
-        }
-        // Waking another thread costs less than a handshake, and a new connection may be one too many.
-        if reusable
-            && (self.peer.tls || self.open.load(Ordering::Relaxed) >= self.max_open)
-            && let Some(opened) = self.kept(|pool| pool.take_any())
-        {
-            return Ok(opened);
+        if !fresh && !self.h2 {
+            while let Some((mut h1, permit)) = self.pool.take() {
+                if h1.is_alive() {
+                    return Ok(Opened { conn: Conn::h1(h1, self.clone(), permit), reused: true, took: Duration::ZERO });
+                }
+            }
         }
         let permit = self.permit()?;
         let began = Instant::now();
@@ -265,16 +261,6 @@ impl Origin {
         let (conn, reused) =
             made.map_err(|_| ConnectError::Timeout { host: self.shown.to_string(), after: timeout })??;
         Ok(Opened { conn, reused, took: began.elapsed() })
-    }
-
-    /// A kept connection that is still alive.
-    fn kept(self: &Arc<Self>, take: impl Fn(&Pool<(Box<H1>, Permit)>) -> Option<(Box<H1>, Permit)>) -> Option<Opened> {
-        loop {
-            let (mut h1, permit) = take(&self.pool)?;
-            if h1.is_alive() {
-                return Some(Opened { conn: Conn::h1(h1, self.clone(), permit), reused: true, took: Duration::ZERO });
-            }
-        }
     }
 
     fn permit(&self) -> Result<Permit, ConnectError> {

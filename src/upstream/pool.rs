@@ -1,8 +1,8 @@
 //! Idle HTTP/1.1 connections of one origin: last in, first out, so that few stay warm and the rest expire.
 //!
 //! Each thread has a shelf of its own. A connection belongs to the poller of the thread that made it; used by another
-//! thread, everything that arrives on it has to wake that other thread first. So a thread takes from its own shelf, and
-//! from the others' only where that is better than a new connection: see [`Pool::take_any`].
+//! thread, everything that arrives on it has to wake that other thread first. So a thread takes from its own shelf while
+//! there is something on it, and what it took from another's goes back there.
 //!
 //! A lock is held for a push or a pop, never across an await.
 
@@ -56,14 +56,16 @@ impl<C> Pool<C> {
         Self { shelves: Default::default(), kept: AtomicUsize::new(0), max }
     }
 
-    /// The connection that this thread used last.
+    /// The connection that this thread used last, or else any: waking another thread costs less than a new connection.
     pub(super) fn take(&self) -> Option<C> {
-        self.take_from(Shelf::of_thread())
-    }
-
-    /// A connection of any thread: for who cannot have a new one, or can but at the price of a handshake.
-    pub(super) fn take_any(&self) -> Option<C> {
-        (0..SHELVES).map(Shelf).find_map(|shelf| self.take_from(shelf))
+        if self.len() == 0 {
+            return None;
+        }
+        let own = Shelf::of_thread();
+        self.take_from(own).or_else(|| {
+            let mut others = (0..SHELVES).map(Shelf).filter(|shelf| *shelf != own);
+            others.find_map(|shelf| self.take_from(shelf))
+        })
     }
 
     fn take_from(&self, shelf: Shelf) -> Option<C> {
@@ -125,13 +127,14 @@ mod tests {
     }
 
     #[test]
-    fn a_thread_takes_its_own_and_others_only_when_asked() {
+    fn a_thread_s_own_come_first_and_others_go_back_to_where_they_were() {
         let pool = Pool::new(8);
-        let elsewhere = Shelf((Shelf::of_thread().0 + 1) % SHELVES);
-        pool.put("theirs", elsewhere);
-        assert_eq!(pool.take(), None);
-        assert_eq!(pool.take_any(), Some("theirs"));
-        pool.put("theirs", elsewhere);
-        assert_eq!(pool.take(), None, "it went back to where it belongs");
+        let (own, other) = (Shelf::of_thread(), Shelf((Shelf::of_thread().0 + 1) % SHELVES));
+        pool.put("own", own);
+        pool.put("other", other);
+        assert_eq!((pool.take(), pool.take(), pool.take()), (Some("own"), Some("other"), None));
+        pool.put("other", other);
+        assert_eq!(pool.take_from(own), None);
+        assert_eq!(pool.take_from(other), Some("other"));
     }
 }
