@@ -15,7 +15,7 @@ test *steps:
 # Real SDKs against a real model; arguments go to pytest
 e2e *arguments:
     scripts/setup test
-    cargo build --bin faregate
+    cargo test --no-run --test docs
     tests/e2e/run {{ arguments }}
 
 # Format, then lint

@@ -234,9 +234,13 @@ fn shared_dialect(api: &ApiCall<'_>, vendor: Option<&Provider>, headers: &Header
     }
     match vendor {
         Some(vendor) if vendor.main_dialect() == DialectId::Anthropic => DialectId::Anthropic,
-        None if headers.get("anthropic-version").is_some() => DialectId::Anthropic,
+        None if by_header(headers) == DialectId::Anthropic => DialectId::Anthropic,
         _ => api.dialect,
     }
+}
+
+fn by_header(headers: &Headers) -> DialectId {
+    dialect::spoken_by(|name| headers.get(name).is_some())
 }
 
 /// Pages of the admin port. No provider is asked for them either, which might show its own.
@@ -251,5 +255,5 @@ fn guess_dialect(vendor: Option<&Provider>, headers: &Headers) -> DialectId {
         let first = || vendor.endpoints().map(|(dialect, _)| dialect).next();
         return opaque.or_else(first).unwrap_or(DialectId::Opaque);
     }
-    dialect::spoken_by(|name| headers.get(name).is_some())
+    by_header(headers)
 }

@@ -181,8 +181,11 @@ impl Exchange {
         self.call.begin_attempt(target, Instant::now());
     }
 
-    /// Where the attempt goes.
+    /// Where the attempt goes, for its span.
     pub fn attempt_at(&mut self, host: &Arc<str>, port: u16) {
+        if self.call.meter.spans.is_none() {
+            return;
+        }
         if let Some(attempt) = self.call.running() {
             attempt.server = Some((Arc::clone(host), port));
         }

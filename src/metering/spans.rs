@@ -55,13 +55,16 @@ struct Attribute<'a> {
 }
 
 #[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
 enum Value<'a> {
-    StringValue(Cow<'a, str>),
-    BoolValue(bool),
+    #[serde(rename = "stringValue")]
+    Text(Cow<'a, str>),
+    #[serde(rename = "boolValue")]
+    Flag(bool),
     /// 64-bit numbers are text in this encoding.
-    IntValue(String),
-    DoubleValue(f64),
+    #[serde(rename = "intValue")]
+    Number(String),
+    #[serde(rename = "doubleValue")]
+    Seconds(f64),
 }
 
 #[derive(Serialize, Default)]
@@ -70,19 +73,19 @@ struct Attributes<'a>(Vec<Attribute<'a>>);
 
 impl<'a> Attributes<'a> {
     fn text(&mut self, key: &'static str, value: impl Into<Cow<'a, str>>) {
-        self.0.push(Attribute { key, value: Value::StringValue(value.into()) });
+        self.0.push(Attribute { key, value: Value::Text(value.into()) });
     }
 
     fn number(&mut self, key: &'static str, value: u64) {
-        self.0.push(Attribute { key, value: Value::IntValue(value.to_string()) });
+        self.0.push(Attribute { key, value: Value::Number(value.to_string()) });
     }
 
     fn flag(&mut self, key: &'static str, value: bool) {
-        self.0.push(Attribute { key, value: Value::BoolValue(value) });
+        self.0.push(Attribute { key, value: Value::Flag(value) });
     }
 
     fn seconds(&mut self, key: &'static str, value: Duration) {
-        self.0.push(Attribute { key, value: Value::DoubleValue(value.as_secs_f64()) });
+        self.0.push(Attribute { key, value: Value::Seconds(value.as_secs_f64()) });
     }
 }
 

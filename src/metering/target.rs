@@ -104,12 +104,14 @@ pub(super) struct Series {
     apps: RwLock<HashMap<NameId, Arc<AppSeries>>>,
 }
 
+type ByOutcome = [OnceLock<Counter>; OUTCOMES];
+
 /// Handles by app as well.
 #[derive(Default)]
 pub(super) struct AppSeries {
     app: Arc<str>,
     /// By dialect and stream, then by outcome.
-    requests: [[OnceLock<Box<[OnceLock<Counter>; OUTCOMES]>>; 2]; DialectId::ALL.len()],
+    requests: [[OnceLock<Box<ByOutcome>>; 2]; DialectId::ALL.len()],
     tokens: [OnceLock<Counter>; CLASSES],
 }
 

@@ -4,6 +4,7 @@
 
 mod admin;
 mod body;
+mod control;
 mod downstream;
 mod h1;
 mod h2;

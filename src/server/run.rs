@@ -13,10 +13,9 @@ use pingora_core::protocols::ALPN;
 use pingora_core::server::configuration::ServerConf;
 use pingora_core::server::{ListenFds, RunArgs, Server, ShutdownWatch};
 use pingora_core::services::Service;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Notify, watch};
 
-use super::admin::Admin;
+use super::control::{ControlParts, ControlService};
 use super::h1::{Handler, Manners, serve_connection};
 use super::h2::H2App;
 use super::handover::{self, Old, Taken};
@@ -26,7 +25,6 @@ use super::simulate::{Simulated, SimulatedHost};
 use super::stop::Stop;
 use super::tls::Certificate;
 use super::upgrade::Upgrade;
-use super::watch::FileWatch;
 use super::workers::Workers;
 use crate::config::types::LogFormat;
 use crate::config::{self, Config, Overrides};
@@ -35,9 +33,6 @@ use crate::http1::RequestHead;
 use crate::metering::{Meter, MeterError, MeterOptions, TraceOptions};
 use crate::telemetry::otlp::Destination;
 use crate::telemetry::{Telemetry, logs};
-
-/// How often keys are looked at for a change, and idle connections for their age.
-const TEND: Duration = Duration::from_secs(2);
 
 /// What `faregate run` is told.
 #[derive(Debug, Clone, Default)]
@@ -338,79 +333,4 @@ impl Service for ApiService {
     fn name(&self) -> &str {
         "api"
     }
-}
-
-struct ControlParts {
-    bound: Bound,
-    stops: watch::Receiver<bool>,
-    reloader: Arc<Reloader>,
-    manners: Arc<Manners>,
-    serving: Arc<Notify>,
-    upgrade: Upgrade,
-}
-
-/// The admin listener, reload and what else is not on a call's way, on a thread of its own.
-struct ControlService(Option<ControlParts>);
-
-#[async_trait]
-impl Service for ControlService {
-    async fn start_service(&mut self, _: Option<ListenFds>, _: ShutdownWatch, _: usize) {
-        let Some(ControlParts { bound, stops, reloader, manners, serving, upgrade }) = self.0.take() else { return };
-        tokio::spawn(on_file_change(reloader.clone()));
-        tokio::spawn(on_hangup(reloader.clone()));
-        tokio::spawn(tend(reloader.clone()));
-        tokio::spawn(upgrade.run(serving));
-        let handler = Arc::new(Admin { reloader });
-        let serve = move |stream| serve_connection(handler.clone(), stream, manners.clone());
-        // Metrics and health are served to the end, unless another process serves them already.
-        bound.accept(Accepting { tls: None, max: 0, stop: stops, open: Arc::default(), workers: None }, serve).await;
-    }
-
-    fn name(&self) -> &str {
-        "control"
-    }
-
-    fn threads(&self) -> Option<usize> {
-        Some(1)
-    }
-}
-
-async fn on_file_change(reloader: Arc<Reloader>) {
-    let files = || reloader.files.lock().clone();
-    let mut watch = FileWatch::new(files());
-    loop {
-        let changed = tokio::select! {
-            changed = watch.changed() => changed,
-            () = reloader.files_changed.notified() => {
-                watch.set(files());
-                continue;
-            }
-        };
-        if changed.iter().any(|path| Some(&**path) == reloader.source.path()) {
-            reloader.reload_if_new("file changed").await;
-        } else {
-            tracing::info!(?changed, "files changed: keys and certificates are read again");
-            refresh(&reloader).await;
-        }
-    }
-}
-
-async fn on_hangup(reloader: Arc<Reloader>) {
-    let Ok(mut hangup) = signal(SignalKind::hangup()) else { return };
-    while hangup.recv().await.is_some() {
-        reloader.gateway.meter.reopen();
-        let _logged = reloader.reload("SIGHUP").await;
-    }
-}
-
-async fn tend(reloader: Arc<Reloader>) {
-    loop {
-        tokio::time::sleep(TEND).await;
-        refresh(&reloader).await;
-    }
-}
-
-async fn refresh(reloader: &Arc<Reloader>) {
-    let reloader = reloader.clone();
-    let _done = tokio::task::spawn_blocking(move || reloader.refresh()).await;
 }

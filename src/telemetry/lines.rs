@@ -187,14 +187,15 @@ impl Shared {
                     state.begun = state.done;
                 }
             }
-            if state.closing && (!batch.is_empty() || state.pending.is_empty()) {
+            let over = state.closing && (!batch.is_empty() || state.pending.is_empty());
+            if over {
+                // Counted before anybody who waits for the end can look.
                 batch.append(&mut state.pending);
+                self.lose(&mut batch);
                 state.closed = true;
             }
             self.progress.notify_all();
-            if state.closed {
-                drop(state);
-                self.lose(&mut batch);
+            if over {
                 return;
             }
         }
@@ -208,7 +209,8 @@ impl Shared {
             self.work.wait(&mut state);
         }
         let deadline = Instant::now() + if whole { self.limits.linger } else { RETRY.max(self.limits.linger) };
-        while !state.urgent() && !(whole && state.pending.len() >= self.limits.wake) {
+        let much = |state: &State| whole && state.pending.len() >= self.limits.wake;
+        while !state.urgent() && !much(&state) {
             if self.work.wait_until(&mut state, deadline).timed_out() {
                 break;
             }

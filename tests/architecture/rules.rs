@@ -57,6 +57,7 @@ const VENDORS: &[(&str, &str)] = &[
     ("config/presets", "the vendors as data"),
     ("config/types.rs", "names of dialects as users write them"),
     ("config/formats.rs", "examples in messages"),
+    ("config/checks/", "examples in messages, and the names of headers that hold keys"),
     ("cli/", "examples in help texts"),
 ];
 

@@ -64,10 +64,12 @@ def test_the_schema_admits_every_example_and_refuses_a_wrong_key():
 
 
 def snippets(*languages):
+    found = []
     for document in DOCUMENTS:
         for language, body in re.findall(r"^```(\w+)[^\n]*\n(.*?)^```", document.read_text(), re.M | re.S):
             if language in languages:
-                yield pytest.param(body, id=f"{document.name}:{body.splitlines()[0][:40]}")
+                found.append(pytest.param(body, id=f"{document.name}:{body.splitlines()[0][:40]}"))
+    return found
 
 
 @pytest.fixture
