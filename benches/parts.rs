@@ -98,13 +98,14 @@ fn call(meter: &Arc<Meter>, target: &Arc<TargetMeter>, route: &Arc<str>) -> Exch
         operation: Operation::Chat,
         accepted: Instant::now(),
         trace: None,
+        trace_state: None,
     });
     exchange.body_complete();
     exchange.set_request(Some("gpt-bench"), false, 1024);
     exchange.set_route(route);
     exchange.begin_attempt(target);
     exchange.attempt_connected(true, std::time::Duration::ZERO);
-    exchange.request_sent();
+    exchange.request_sent(std::time::Duration::ZERO);
     exchange.response_head(200);
     exchange.set_served_model("gpt-bench-2026");
     exchange.end_attempt(Outcome::Ok);
