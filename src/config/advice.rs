@@ -137,15 +137,17 @@ pub(super) fn wrong_type(node: &Node<'_>, shape: &Shape) -> Option<String> {
     if shape.secret {
         return Some("a key does not stand in this file: name where it stands, such as {env: MY_API_KEY}".into());
     }
-    if shape.list.is_some() {
-        return Some(format!("write [{}]", shorten(text)));
+    if let Some(item) = &shape.list {
+        let one = item.scalar.is_some();
+        return Some(if one { format!("write [{}]", shorten(text)) } else { "begin each item with `- `".into() });
     }
     let scalar = shape.scalar.as_ref()?;
+    let is_right_as_text = || scalar.format.is_none_or(|format| (format.check)(text).is_ok());
     match scalar::read(text) {
         Scalar::Text | Scalar::Null => {
             nearest(text, scalar.words.iter().map(String::as_str)).map(|near| format!("did you mean `{near}`?"))
         }
-        _ if *plain && (scalar.text || scalar.words.contains(&text.clone().into_owned())) => {
+        _ if *plain && (scalar.words.contains(&text.clone().into_owned()) || (scalar.text && is_right_as_text())) => {
             Some(format!("put it in quotes: \"{}\"", shorten(text)))
         }
         _ if !*plain => Some("take the quotes off".into()),

@@ -5,7 +5,7 @@
 //! carries its `format`, and the checker finds the rule by that word. One table, [`FORMATS`], holds all.
 
 use std::borrow::Cow;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use http::Uri;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -170,6 +170,12 @@ fn url(text: &str, user: bool, path: bool) -> Result<(), Cow<'static, str>> {
     if name.is_empty() || name == "[]" {
         return Err("the host is missing".into());
     }
+    if !is_host(name) {
+        return Err("the host is no name or address (international names are written in their xn-- form)".into());
+    }
+    if !uri.path().bytes().all(|b| b.is_ascii_graphic() && !b"\"<>\\^`{|}".contains(&b)) {
+        return Err("the path holds characters that must be percent-encoded".into());
+    }
     if port.is_some_and(|p| p.parse::<u16>().map_or(true, |p| p == 0)) {
         return Err("the port must be 1 to 65535".into());
     }
@@ -180,6 +186,18 @@ fn url(text: &str, user: bool, path: bool) -> Result<(), Cow<'static, str>> {
         return Err("it may not hold a path".into());
     }
     Ok(())
+}
+
+/// What the routing table can take apart and a resolver can be asked for.
+fn is_host(host: &str) -> bool {
+    if let Some(inner) = host.strip_prefix('[') {
+        return inner.strip_suffix(']').is_some_and(|address| address.parse::<Ipv6Addr>().is_ok());
+    }
+    let label =
+        |l: &str| (1..=63).contains(&l.len()) && l.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
+    let name = host.strip_suffix('.').unwrap_or(host);
+    let numeric = name.bytes().all(|b| b.is_ascii_digit() || b == b'.');
+    host.len() <= 253 && name.split('.').all(label) && (!numeric || host.parse::<Ipv4Addr>().is_ok())
 }
 
 macro_rules! markers {

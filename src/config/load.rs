@@ -156,14 +156,15 @@ pub fn check(bytes: &[u8], source: &str, surroundings: &Surroundings<'_>) -> Che
     Checked { config: config.filter(|_| !problems.has_errors()), problems }
 }
 
-/// Drops findings that may only follow from what was found wrong in the text itself: those at the same place, and
-/// those about a mapping that lacks something because it was wrong.
+/// Drops findings that may only follow from what was found wrong in the text itself: those about the same place
+/// or key, and those about a mapping that lacks something because it was wrong.
 fn forget_consequences(found: &mut Vec<Problem>, before: &Problems) {
     let places: BTreeSet<&Place> = before.0.iter().map(|p| &p.place).collect();
     let above = |key: &str| key.char_indices().filter(|(_, c)| matches!(c, '.' | '[')).map(|(at, _)| at).collect();
     let mut mappings: BTreeSet<&str> = BTreeSet::new();
     for problem in &before.0 {
         let ends: Vec<usize> = above(&problem.key);
+        mappings.insert(&problem.key);
         mappings.extend(ends.iter().filter_map(|end| problem.key.get(..*end)));
     }
     found.retain(|p| !places.contains(&p.place) && !mappings.contains(&*p.key));

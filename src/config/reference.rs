@@ -1,6 +1,6 @@
 //! The reference of all keys as Markdown, made from the JSON Schema.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use serde_json::Value as Json;
@@ -10,7 +10,7 @@ use super::schema::schema;
 /// Every key of a configuration file: what it is, what it takes, what holds without it.
 pub fn reference() -> String {
     let schema = schema();
-    let mut book = Book { defs: &schema["$defs"], out: String::new(), seen: BTreeSet::new() };
+    let mut book = Book { defs: &schema["$defs"], out: String::new(), seen: BTreeMap::new() };
     // Writing to a string cannot fail.
     let _infallible = book.section("", &schema);
     book.out
@@ -19,7 +19,8 @@ pub fn reference() -> String {
 struct Book<'s> {
     defs: &'s Json,
     out: String,
-    seen: BTreeSet<String>,
+    /// Sections by what they describe, so that a mapping that stands in several places is told once.
+    seen: BTreeMap<String, String>,
 }
 
 impl<'s> Book<'s> {
@@ -47,15 +48,13 @@ impl<'s> Book<'s> {
         }
         writeln!(self.out)?;
         for (path, schema) in inner {
-            if self.seen.insert(schema["description"].to_string()) {
-                self.section(&path, schema)?;
-            }
+            self.section(&path, schema)?;
         }
         Ok(())
     }
 
     /// What a key takes, and the mapping that has a section of its own.
-    fn kind(&self, schema: &'s Json, path: &str) -> (String, Option<(String, &'s Json)>) {
+    fn kind(&mut self, schema: &'s Json, path: &str) -> (String, Option<(String, &'s Json)>) {
         let mut words = Vec::new();
         let mut mapping = None;
         self.collect(schema, path, &mut words, &mut mapping);
@@ -63,7 +62,13 @@ impl<'s> Book<'s> {
         (words.join(" or "), mapping)
     }
 
-    fn collect(&self, schema: &'s Json, path: &str, words: &mut Vec<String>, mapping: &mut Option<(String, &'s Json)>) {
+    fn collect(
+        &mut self,
+        schema: &'s Json,
+        path: &str,
+        words: &mut Vec<String>,
+        mapping: &mut Option<(String, &'s Json)>,
+    ) {
         if let Some(name) = schema["$ref"].as_str().and_then(|r| r.strip_prefix("#/$defs/")) {
             return self.collect(&self.defs[name], path, words, mapping);
         }
@@ -109,8 +114,14 @@ impl<'s> Book<'s> {
                 "object" if schema["properties"].is_object() => match variant(schema) {
                     Some(key) => words.push(format!("`{{{key}: ...}}`")),
                     None => {
-                        words.push(format!("[keys](#{})", anchor(path)));
-                        *mapping = Some((path.to_owned(), schema));
+                        let what = schema["description"].to_string();
+                        let told = self.seen.get(&what).cloned();
+                        let at = told.as_deref().unwrap_or(path);
+                        words.push(format!("[keys](#{})", anchor(at)));
+                        if told.is_none() {
+                            self.seen.insert(what, path.to_owned());
+                            *mapping = Some((path.to_owned(), schema));
+                        }
                     }
                 },
                 "object" => {

@@ -101,6 +101,7 @@ pub struct InboundKey {
 /// Where a secret stands. Exactly one of the keys is given.
 #[derive(Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
+#[schemars(extend("writeOnly" = true))]
 pub struct SecretSource {
     /// An environment variable.
     #[serde(skip_serializing_if = "Option::is_none")]

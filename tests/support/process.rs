@@ -42,6 +42,12 @@ impl Setup {
         setup
     }
 
+    /// Without a configuration: the built-in defaults, on ports that the system chooses.
+    pub fn without_config() -> Self {
+        let arguments = ["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"].map(Into::into).into();
+        Self { dir: TempDir::new().unwrap(), environment: Vec::new(), arguments, launcher: Vec::new() }
+    }
+
     /// One environment variable more; there are none but `PATH` otherwise.
     pub fn env(mut self, name: &str, value: &str) -> Self {
         self.environment.push((name.into(), value.into()));
@@ -76,9 +82,11 @@ impl Setup {
     pub fn start(self) -> Faregate {
         let mut words = self.launcher.clone();
         words.push(env!("CARGO_BIN_EXE_faregate").into());
+        let configured = self.dir.path().join("faregate.yaml").exists();
         let mut child = Command::new(&words[0])
             .args(&words[1..])
-            .args(["run", "--print-addresses", "--config", "faregate.yaml"])
+            .args(["run", "--print-addresses"])
+            .args(configured.then_some("--config=faregate.yaml"))
             .args(&self.arguments)
             .current_dir(self.dir.path())
             .env_clear()

@@ -31,7 +31,7 @@ pub(super) fn read(report: &mut Report<'_, '_>, path: &[Step<'_>], file: &Path) 
             report.absent(path, format!("there is no file {name}"), advice);
         }
         Err(e) if e.kind() == ErrorKind::InvalidData => {
-            report.error(path, format!("the file {name} is not text"), "certificates and keys must be in PEM form");
+            report.error(path, format!("the file {name} is not text"), "it must hold a bare key, or PEM");
         }
         Err(e) => {
             let message = format!("the file {name} cannot be read: {}", e.kind());

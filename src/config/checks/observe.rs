@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::super::advice;
 use super::super::types::Config;
-use super::{Report, at, files, headers};
+use super::{Report, at, credentials, files, headers};
 
 const LEVELS: [&str; 6] = ["error", "warn", "info", "debug", "trace", "off"];
 
@@ -21,6 +21,9 @@ pub(super) fn check(config: &Config, report: &mut Report<'_, '_>) {
         if traces.endpoint.trim_end_matches('/').ends_with(":4317") {
             let advice = "collectors take OTLP/HTTP at port 4318";
             report.warn(&path, "4317 is the port of OTLP over gRPC; traces are sent over HTTP", advice);
+        }
+        for (name, source) in &traces.headers {
+            credentials::source(report, &at!["observe", "traces", "headers", name], source);
         }
         if traces.sample == 0.0 {
             let message = "no new trace is kept; only callers that ask for one get theirs";

@@ -25,7 +25,10 @@ pub(super) fn check(config: &Config, report: &mut Report<'_, '_>) {
             let near = advice::nearest(&target.provider, config.providers.keys().map(String::as_str));
             let advice = match near {
                 Some(near) => format!("did you mean `{near}`?"),
-                None => format!("the providers are {}", advice::list(config.providers.keys().map(String::as_str))),
+                None => format!(
+                    "the providers are {}",
+                    advice::list(config.providers.keys().map(String::as_str)).replace(" or ", " and ")
+                ),
             };
             report.error(&path, format!("no provider is called `{}`", target.provider), advice);
         }
