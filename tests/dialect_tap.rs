@@ -223,7 +223,7 @@ impl std::fmt::Debug for Stream {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn generated_streams_however_they_are_split(stream in stream(), seed in 1u64.., op in 0usize..4) {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::presets::{Preset, Presets};
-use super::types::{AuthScheme, Config, Credentials, DialectName, Provider, SecretSource, Simulate, StreamUsage};
+use super::types::{AuthScheme, Config, Credentials, DialectName, Provider, SecretSource, StreamUsage};
 
 /// A provider with its preset's facts filled in.
 #[derive(Debug, Clone, PartialEq)]
@@ -90,7 +90,7 @@ fn merge(provider: &Provider, preset: Option<&Preset>, env: &dyn Fn(&str) -> Opt
         let env = Some(preset.key_variable(env)?.to_owned());
         Some(Credentials::Secret(SecretSource { env, ..Default::default() }))
     });
-    merged.simulate = preset.simulated.then(|| merged.simulate.unwrap_or_else(Simulate::default));
+    merged.simulate = preset.simulated.then(|| merged.simulate.unwrap_or_default());
     merged.models = Some(merged.models.unwrap_or(preset.models));
     merged
 }

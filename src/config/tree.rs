@@ -241,6 +241,7 @@ impl<'a> Builder<'a> {
 }
 
 /// Whether no entry has this key yet; large maps are asked through a set.
+#[expect(clippy::ptr_arg, reason = "a key that is borrowed from the file is kept borrowed")]
 fn is_new<'a>(entries: &[Entry<'a>], seen: &mut Option<HashSet<Cow<'a, str>>>, name: &Cow<'a, str>) -> bool {
     if entries.len() < 16 {
         return entries.iter().all(|e| e.key != *name);

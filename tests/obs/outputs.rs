@@ -90,9 +90,12 @@ fn a_blocked_standard_output_holds_records_back_and_no_call() {
         records.push(record["request_id"].as_str().unwrap()[..5].parse::<usize>().unwrap());
     }
     assert_eq!(records, (0..CALLS).collect::<Vec<_>>(), "each once, in order");
-    // Blocked again, and to the end.
+    // Blocked again, and to the end: the process waits for it, in vain and not for long.
     faregate.call(CALLS);
     faregate.terminate();
+    let mut log = String::new();
+    faregate.stderr.read_to_string(&mut log).unwrap();
+    assert!(log.contains("the last ones are lost"), "{log}");
 }
 
 #[test]

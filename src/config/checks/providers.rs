@@ -144,15 +144,17 @@ fn keys(report: &mut Report<'_, '_>, path: &[Step<'_>], provider: &Provider, pre
             credentials::source(report, &path, source);
             exposed(report, path.as_slice(), provider, preset.map(|(_, p)| p));
         }
-        (None, Some((_, preset))) if !preset.keyless && !report.surroundings.elsewhere => {
-            if preset.key_variable(report.surroundings.env).is_none() {
-                let variables = words(preset.env.iter().map(String::as_str));
-                report.warn(
-                    path,
-                    format!("no key: {variables} is not set, so only clients that bring their own key get answers"),
-                    "set it, or name where the key stands: `credentials: {env: MY_API_KEY}`",
-                );
-            }
+        (None, Some((_, preset)))
+            if !preset.keyless
+                && !report.surroundings.elsewhere
+                && preset.key_variable(report.surroundings.env).is_none() =>
+        {
+            let variables = words(preset.env.iter().map(String::as_str));
+            report.warn(
+                path,
+                format!("no key: {variables} is not set, so only clients that bring their own key get answers"),
+                "set it, or name where the key stands: `credentials: {env: MY_API_KEY}`",
+            );
         }
         _ => {}
     }

@@ -1,0 +1,77 @@
+//! Responses through the tap, requests through scanner and patch, errors of any shape.
+
+use bytes::Bytes;
+use faregate::dialect::{DialectId, Operation, Tap, conversation_prefix, decode_error, scan};
+use serde_json::Value;
+use smallvec::SmallVec;
+
+use super::Choices;
+
+const OPERATIONS: [Operation; 5] =
+    [Operation::Chat, Operation::Completions, Operation::Responses, Operation::Messages, Operation::Embeddings];
+
+/// What the tap hands on and says does not depend on splits; without stripping, no byte changes.
+pub fn tap(data: &[u8]) {
+    let (choices, body) = Choices::take(data, 5);
+    let operation = OPERATIONS[choices.byte(4) % OPERATIONS.len()];
+    let events = choices.byte(4) & 8 == 0;
+    for strip in [false, true] {
+        let run = |pieces: &[&[u8]]| {
+            let mut tap = Tap::new(operation.dialect(), operation, events, strip);
+            let mut out: SmallVec<[Bytes; 4]> = SmallVec::new();
+            for piece in pieces {
+                tap.feed(Bytes::copy_from_slice(piece), &mut out);
+            }
+            tap.finish(&mut out);
+            let said = (tap.usage(), tap.error().cloned(), tap.served_model().map(str::to_owned));
+            (out.concat(), said, tap.content_started(), tap.ended(), tap.is_event_stream())
+        };
+        let whole = run(&[body]);
+        assert_eq!(run(&choices.pieces(body)), whole, "{operation:?}, strip {strip}");
+        if !strip {
+            assert_eq!(whole.0, body);
+        }
+    }
+}
+
+/// A body that is scanned and patched is the same JSON but for model and stream options.
+pub fn model(data: &[u8]) {
+    let (choices, body) = Choices::take(data, 2);
+    let operation = OPERATIONS[choices.byte(0) % OPERATIONS.len()];
+    assert!(conversation_prefix(body) <= body.len());
+    let Ok(facts) = scan(operation, body) else { return };
+    let body = Bytes::copy_from_slice(body);
+    let ask = choices.byte(1) & 1 == 1;
+    let name = ["m", "a \"quoted\" \\ name", "é✓"][choices.byte(1) / 2 % 3];
+    assert_eq!(facts.patch(&body, None, false), body);
+    let patched = facts.patch(&body, Some(name), ask);
+    let again = scan(operation, &patched).expect("what was patched can be scanned");
+    assert_eq!(again.model(), Some(name));
+    assert_eq!(again.stream(), facts.stream());
+    assert_eq!(again.patch(&patched, Some(name), ask), patched, "patching twice changes nothing more");
+    let Ok(Value::Object(before)) = serde_json::from_slice(&body) else { return };
+    let Value::Object(mut after) = serde_json::from_slice(&patched).expect("still JSON") else {
+        unreachable!("still an object")
+    };
+    assert_eq!(after["model"], name);
+    assert_eq!(facts.model(), before.get("model").and_then(Value::as_str));
+    if ask && facts.stream() && matches!(operation, Operation::Chat | Operation::Completions) {
+        assert_eq!(after["stream_options"]["include_usage"], true);
+        assert!(again.asks_usage());
+    }
+    let mut before = before;
+    for key in ["model", "stream_options"] {
+        before.remove(key);
+        after.remove(key);
+    }
+    assert_eq!(before, after);
+}
+
+/// Any body can be read as an error, and what is kept of it is bounded.
+pub fn error(data: &[u8]) {
+    let (choices, body) = Choices::take(data, 1);
+    let status = [200, 400, 401, 404, 429, 500, 503, 529][choices.byte(0) % 8];
+    let read = decode_error(DialectId::OpenAi, status, body);
+    assert!(!read.message.is_empty() && read.message.len() <= 500);
+    assert!(read.code.is_none_or(|code| code.len() <= 80));
+}
