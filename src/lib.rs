@@ -15,7 +15,7 @@
 //! - [`metering`]: the record of one call, reported on `Drop`.
 //! - [`telemetry`]: metric names, the registry, logs, traces.
 //! - [`simulated`]: the built-in provider for demos, load tests and fire drills.
-//! - [`cli`]: subcommands.
+//! - [`cli`]: the subcommands.
 //!
 //! Who may import whom is kept by `tests/architecture.rs`; ARCHITECTURE.md tells the story.
 

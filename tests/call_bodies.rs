@@ -161,7 +161,10 @@ fn all_bodies_in_flight_share_one_budget() {
         held.wait();
         peer.json(200, "{}");
     });
-    let config = table::with(&table::fallback(&[upstream.address]), "server: { limits: { bodies_in_flight: 100KiB } }");
+    let config = table::with(
+        &table::fallback(&[upstream.address]),
+        "server: { limits: { body: 95KiB, bodies_in_flight: 100KiB } }",
+    );
     let faregate = Faregate::start(&config);
     let mut first = Client::connect(faregate.api);
     first.post("/v1/chat/completions", &[], body(70 << 10));
@@ -192,7 +195,10 @@ fn a_body_is_let_go_once_the_answer_flows() {
         held.wait();
         peer.last_chunk();
     });
-    let config = table::with(&table::fallback(&[upstream.address]), "server: { limits: { bodies_in_flight: 20MiB } }");
+    let config = table::with(
+        &table::fallback(&[upstream.address]),
+        "server: { limits: { body: 16MiB, bodies_in_flight: 20MiB } }",
+    );
     let faregate = Faregate::start(&config);
     let before = faregate.resident();
     // Together they are far over the budget; none of them can be sent again.

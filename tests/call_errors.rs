@@ -179,7 +179,6 @@ fn what_is_no_fault_of_the_targets_does_not_eject_it() {
     never_ejects(&Upstream::json(400, error), "credentials: none", 400);
     never_ejects(&Upstream::json(404, error), "credentials: none", 404);
     never_ejects(&Upstream::json(401, error), "credentials: client", 401);
-    never_ejects(&Upstream::json(200, "{}"), "credentials: { file: missing.txt }", 502);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 mod support;
 
-use support::{Client, Faregate, Gate, Upstream, eventually, get, table};
+use support::{Client, Faregate, Gate, Upstream, get, table};
 
 #[test]
 fn paths_and_methods_go_through() {
@@ -133,15 +133,18 @@ fn an_answer_before_the_end_of_an_upload_is_seen_at_once() {
 
 #[test]
 fn a_client_that_goes_away_during_an_upload_cancels_it() {
-    let upstream = Upstream::raw(|peer| {
+    let begun = Gate::default();
+    let gate = begun.clone();
+    let upstream = Upstream::raw(move |peer| {
         if let Some(head) = peer.read_head() {
+            gate.open();
             peer.read_body(head);
         }
     });
     let faregate = Faregate::start(&table::fallback(&[upstream.address]));
     let mut client = Client::connect(faregate.api);
     client.send("POST /v1/files HTTP/1.1\r\nhost: x\r\ncontent-length: 1000000\r\n\r\nbegin");
-    eventually("the upstream's connection", || upstream.connections() == 1);
+    begun.wait();
     drop(client);
     upstream.wait_closed(0);
     assert!(!upstream.request().complete);

@@ -148,20 +148,24 @@ fn a_client_that_goes_away_while_the_head_is_awaited() {
 
 #[test]
 fn a_client_that_goes_away_before_content() {
-    let upstream = Upstream::start(|peer, _| {
-        peer.sse_head();
-        peer.chunk(ROLE);
-        peer.wait_closed();
-    });
-    let second = Upstream::json(200, "{}");
-    let faregate = Faregate::start(&table::fallback(&[upstream.address, second.address]));
-    let mut client = Client::connect(faregate.api);
-    client.post("/v1/chat/completions", &[], STREAM);
-    upstream.wait_requests(1);
-    drop(client);
-    upstream.wait_closed(0);
-    assert_eq!(second.connections(), 0);
-    assert_eq!(faregate.only_record()["outcome"], "client_disconnected");
+    let sse = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncontent-length: 999\r\n\r\n: ping\n\n";
+    // Held back without an end: an event stream would be let go after a while.
+    let json = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 999\r\n\r\n{";
+    for answer in [sse, json] {
+        let upstream = Upstream::start(move |peer, _| {
+            peer.send(answer);
+            peer.wait_closed();
+        });
+        let second = Upstream::json(200, "{}");
+        let faregate = Faregate::start(&table::fallback(&[upstream.address, second.address]));
+        let mut client = Client::connect(faregate.api);
+        client.post("/v1/chat/completions", &[], STREAM);
+        upstream.wait_requests(1);
+        drop(client);
+        upstream.wait_closed(0);
+        assert_eq!(second.connections(), 0);
+        assert_eq!(faregate.only_record()["outcome"], "client_disconnected");
+    }
 }
 
 #[test]

@@ -140,7 +140,7 @@ pub fn config(data: &[u8]) {
     for problem in &checked.problems.0 {
         errors += usize::from(matches!(problem.severity, faregate::config::Severity::Error));
         assert!(!problem.message.is_empty());
-        assert!(problem.place.line as usize <= lines, "{problem:?} in {lines} lines");
+        assert!(problem.place.line <= lines, "{problem:?} in {lines} lines");
         let _shown = problem.to_string();
     }
     assert_eq!(checked.config.is_none(), errors > 0, "{:?}", checked.problems);

@@ -17,7 +17,7 @@ use super::units::{Size, Span};
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
-    /// Listeners, limits and inbound keys. Changes here need a restart; all else reloads.
+    /// Listeners, limits and inbound keys. Changes here and in `observe` need a restart; all else reloads.
     pub server: Server,
     /// Logs, usage records, traces, attribution.
     pub observe: Observe,

@@ -123,9 +123,8 @@ pub(super) struct Reloader {
     pub(super) gateway: Arc<Gateway>,
     pub(super) telemetry: Telemetry,
     pub(super) simulated: Arc<SimulatedHost>,
-    /// The part of the configuration that a restart would be needed to change.
+    /// The parts of the configuration that a restart would be needed to change.
     pub(super) server: config::types::Server,
-    /// As above.
     pub(super) observe: config::types::Observe,
     /// The API listener's certificate.
     pub(super) certificate: Option<Arc<Certificate>>,
@@ -193,11 +192,12 @@ impl Reloader {
         // Before the file is read: if it changes meanwhile, this is the older one's and the change is not missed.
         let content = self.source.content();
         let (config, mut notes) = self.source.read(self.overrides)?;
-        if config.server != self.server {
-            notes.push("server: changes here need a restart; they are not in use yet".into());
-        }
-        if config.observe != self.observe {
-            notes.push("observe: changes here need a restart; they are not in use yet".into());
+        for (section, changed) in
+            [("server", config.server != self.server), ("observe", config.observe != self.observe)]
+        {
+            if changed {
+                notes.push(format!("{section}: changes here need a restart; they are not in use yet"));
+            }
         }
         let previous = self.gateway.live.load_full();
         let live = compile(&config, Some(&previous), &self.simulated, &self.gateway.meter)?;

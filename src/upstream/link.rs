@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use pingora_core::connectors::http::v2::Connector;
 use pingora_core::protocols::ALPN;
 use pingora_core::protocols::http::client::HttpSession;
@@ -33,6 +34,8 @@ const H2_STREAMS: usize = 100;
 /// Flow-control window of one HTTP/2 stream, and of a connection.
 const H2_STREAM_WINDOW: u32 = 256 * 1024;
 const H2_CONNECTION_WINDOW: u32 = 4 * 1024 * 1024;
+/// The same failure to connect is logged again after this.
+const SAY_AGAIN: Duration = Duration::from_secs(30);
 /// How long an HTTP/2 connection without streams is kept.
 const H2_IDLE: Duration = Duration::from_secs(55);
 
@@ -59,6 +62,8 @@ pub struct Origin {
     pool: Pool<(Box<H1>, Permit)>,
     open: Arc<AtomicUsize>,
     max_open: usize,
+    /// The last failure that the operator was told of, and when.
+    said: Mutex<Option<(String, Instant)>>,
 }
 
 /// A proxy that is asked for `http` targets in absolute form.
@@ -226,6 +231,10 @@ impl Origin {
         options.custom_l4 = Some(Arc::new(Dialer { addresses, tunnel }));
         let bare = endpoint.host.trim_start_matches('[').trim_end_matches(']');
         let sni = settings.tls.as_ref().and_then(|tls| tls.server_name.as_deref()).unwrap_or(bare);
+        if endpoint.tls && rustls::pki_types::ServerName::try_from(sni).is_err() {
+            // Without a name Pingora would not look at the certificate at all.
+            return Err(format!("tls: `{sni}` is no name that a certificate could be for; set `server_name`"));
+        }
         let peer = OriginPeer {
             placeholder: SocketAddr::Inet(IpSocketAddr::from((Ipv4Addr::UNSPECIFIED, 0))),
             shown: shown.clone(),
@@ -243,11 +252,27 @@ impl Origin {
             forward,
             pool: Pool::new(settings.max_idle.unwrap_or(DEFAULT_MAX_IDLE)),
             open: Arc::default(),
+            said: Mutex::new(None),
             max_open: settings.max_connections.filter(|max| *max > 0).unwrap_or(usize::MAX),
         })
     }
 
     async fn open(self: &Arc<Self>, timeout: Duration, fresh: bool) -> Result<Opened, ConnectError> {
+        let opened = self.try_open(timeout, fresh).await;
+        opened.inspect_err(|error| self.complain(error))
+    }
+
+    /// Tells the operator, who would not hear of it while other targets serve; the same thing now and then only.
+    fn complain(&self, error: &ConnectError) {
+        let text = error.to_string();
+        let mut said = self.said.lock();
+        if said.as_ref().is_none_or(|(before, at)| *before != text || at.elapsed() > SAY_AGAIN) {
+            tracing::warn!("{text}");
+            *said = Some((text, Instant::now()));
+        }
+    }
+
+    async fn try_open(self: &Arc<Self>, timeout: Duration, fresh: bool) -> Result<Opened, ConnectError> {
         if !fresh && !self.h2 {
             while let Some((mut h1, permit)) = self.pool.take() {
                 if h1.is_alive() {
@@ -308,13 +333,15 @@ async fn reused_h2(
     connector.reused_http_session(peer).await.ok().flatten()
 }
 
-/// The transport's reason with its causes, without Pingora's own context lines.
+/// The transport's reason, without Pingora's own context around it.
 fn explain(error: &pingora_error::Error) -> String {
     let root = error.root_cause();
-    let reason = match &error.context {
-        Some(context) if root.source().is_none() => context.as_str().to_owned(),
-        _ => String::new(),
-    };
-    let root = root.to_string();
-    if reason.is_empty() || root.contains(&reason) { root.trim().to_owned() } else { format!("{root}: {reason}") }
+    let context = error.context.as_ref().map(|context| context.as_str().to_owned()).unwrap_or_default();
+    let said = root.to_string();
+    let whole = if root.source().is_some() || said.contains(&context) { said } else { format!("{said}: {context}") };
+    // "local address A: TLS connect() failed:  TLSHandshakeFailure context: ... cause: REASON, SNI: NAME"
+    match whole.rsplit_once("cause: ") {
+        Some((before, reason)) if before.contains("TLS") => format!("TLS: {}", reason.trim()),
+        _ => whole.split_once(" context: ").map_or(&*whole, |(_, said)| said).trim().to_owned(),
+    }
 }

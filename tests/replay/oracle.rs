@@ -59,10 +59,10 @@ pub fn expected(provider: &str, api: Api, documents: &[Value]) -> Expected {
             openai(provider, api, &response["usage"], &response["tool_usage"])
         }
         Api::Chat | Api::Completions => {
-            let usages = documents.iter().filter_map(|document| {
+            let mut usages = documents.iter().filter_map(|document| {
                 [&document["usage"], &document["x_groq"]["usage"]].into_iter().find(|usage| is_final(usage))
             });
-            usages.last().map_or(Expected::Unknown, |usage| openai(provider, api, usage, &Value::Null))
+            usages.next_back().map_or(Expected::Unknown, |usage| openai(provider, api, usage, &Value::Null))
         }
     }
 }

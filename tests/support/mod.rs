@@ -8,12 +8,14 @@
 
 mod client;
 mod gate;
+pub mod h2;
 mod http;
 mod metrics;
 mod peer;
 mod process;
 mod records;
 pub mod table;
+pub mod tls;
 mod upstream;
 
 pub use client::{Client, Response, get, post};

@@ -95,13 +95,13 @@ impl Peer {
             },
             Length::Unsaid => {}
         }
-        if !complete {
-            self.closed.store(true, Ordering::SeqCst);
-        }
         let mut words = head.line.split(' ').map(str::to_owned);
         let (method, target) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
         let request = Request { connection: self.connection, method, target, head, body, trailers, complete };
         self.seen.requests.lock().unwrap().push(request.clone());
+        if !request.complete {
+            self.closed.store(true, Ordering::SeqCst);
+        }
         request
     }
 
