@@ -61,7 +61,7 @@ fn load(api: std::net::SocketAddr, worker: usize, stop: &AtomicBool, calls: &Ato
 fn reloads_of_a_large_table_under_load_fail_no_call() {
     let upstream = upstream();
     let versions = [config(0, &upstream), config(1, &upstream)];
-    let faregate = Faregate::start("{}");
+    let faregate = Faregate::start("providers: { simulated: {} }");
     let put = |version: usize| {
         let new = faregate.path().join("next");
         fs::write(&new, &versions[version % 2]).unwrap();
