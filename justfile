@@ -29,7 +29,7 @@ schema:
 
 # Speed, next to nginx and a direct call
 bench *arguments:
-    bench/run {{ arguments }}
+    benches/run {{ arguments }}
 
 # As CI does it: from a clean clone of the last commit
 ci:

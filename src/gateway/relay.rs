@@ -18,7 +18,7 @@ use crate::dialect::{self, Tap};
 use crate::error::{ClientError, Kind};
 use crate::metering::{Exchange, Outcome};
 use crate::routing::{Health, Target};
-use crate::upstream::within;
+use crate::upstream::Patience;
 
 /// Sends an answer to the client until it ends, however it ends.
 pub(super) async fn run<D: Downstream>(
@@ -46,6 +46,7 @@ pub(super) async fn run<D: Downstream>(
     let mut ended = ready.ended;
     let mut received = ready.received;
     let mut raw: SmallVec<[Bytes; 4]> = SmallVec::new();
+    let mut patience = Patience::default();
     let outcome = loop {
         let end = if ended { End::Now(ready.conn.trailers()) } else { End::NotYet };
         let (sent, waited) = noting_waits(down.send(&out, end)).await;
@@ -63,7 +64,7 @@ pub(super) async fn run<D: Downstream>(
         let idle = target.timeouts.idle.min(deadline.saturating_duration_since(Instant::now()));
         let next = tokio::select! {
             biased;
-            next = within(idle, ready.conn.chunks(&mut raw)) => next,
+            next = patience.within(idle, ready.conn.chunks(&mut raw)) => next,
             () = down.closed() => break Outcome::ClientDisconnected,
         };
         received = Instant::now();

@@ -67,9 +67,10 @@ pub fn parse_response(buf: &mut BytesMut, limit: usize) -> Result<Option<Respons
         // RFC 9112 section 2.2 has servers skip empty lines, not clients: here they would be a stray body.
         return Err(HeadError::StatusLine);
     }
-    let mut storage = [httparse::EMPTY_HEADER; MAX_FIELDS];
-    let mut response = httparse::Response::new(&mut storage);
-    let end = match response.parse(window) {
+    let mut storage = [const { MaybeUninit::uninit() }; MAX_FIELDS];
+    let mut response = httparse::Response::new(&mut []);
+    let parser = httparse::ParserConfig::default();
+    let end = match parser.parse_response_with_uninit_headers(&mut response, window, &mut storage) {
         Ok(Status::Complete(end)) => end,
         Ok(Status::Partial) => return unfinished(window, limit),
         Err(error) => return Err(response_fault(window).unwrap_or(HeadError::from(error))),

@@ -42,7 +42,7 @@ impl Service for ControlService {
         let handler = Arc::new(Admin { reloader });
         let serve = move |stream| serve_connection(handler.clone(), stream, manners.clone());
         // Metrics and health are served to the end, unless another process serves them already.
-        bound.accept(Accepting { tls: None, max: 0, stop: stops, open: Arc::default() }, serve).await;
+        bound.accept(Accepting { tls: None, max: 0, stop: stops, open: Arc::default(), workers: None }, serve).await;
     }
 
     fn name(&self) -> &str {

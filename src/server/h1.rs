@@ -14,7 +14,7 @@ use crate::dialect::{self, DialectId};
 use crate::error::{ClientError, Kind};
 use crate::gateway::{Answer, Downstream, End};
 use crate::http1::{self, RequestHead};
-use crate::upstream::within;
+use crate::upstream::{Patience, within};
 use crate::wire::Wire;
 
 /// After an answer that ends a connection early, so much of what the client still sends is read away, so that the
@@ -53,13 +53,19 @@ pub struct Manners {
 /// Serves one connection to its end.
 pub async fn serve_connection<H: Handler>(handler: Arc<H>, stream: Stream, manners: Arc<Manners>) {
     let mut wire = Wire::new(stream);
-    while let Some(true) = serve_one(&*handler, &mut wire, &manners).await {}
+    let mut patience = Patience::default();
+    while let Some(true) = serve_one(&*handler, &mut wire, &manners, &mut patience).await {}
 }
 
 /// Serves one call; `Some(true)`: another may follow.
-async fn serve_one<H: Handler>(handler: &H, wire: &mut Wire<Stream>, manners: &Manners) -> Option<bool> {
+async fn serve_one<H: Handler>(
+    handler: &H,
+    wire: &mut Wire<Stream>,
+    manners: &Manners,
+    patience: &mut Patience,
+) -> Option<bool> {
     if wire.input.is_empty() {
-        let filled = within(manners.timeouts.idle.0, wire.fill()).await.ok()?.ok()?;
+        let filled = patience.within(manners.timeouts.idle.0, wire.fill()).await.ok()?.ok()?;
         if filled == 0 {
             return None;
         }

@@ -5,7 +5,7 @@
 //! port was chosen by the system, and are open before the process says that it is ready.
 
 use std::io;
-use std::net::{SocketAddr, TcpListener as StdListener};
+use std::net::{SocketAddr, TcpListener as StdListener, TcpStream as StdStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -16,6 +16,8 @@ use pingora_core::protocols::l4::stream::Stream as L4Stream;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, watch};
+
+use super::workers::Workers;
 
 /// Connections that wait to be accepted.
 const BACKLOG: i32 = 1024;
@@ -53,6 +55,8 @@ pub(super) struct Accepting {
     pub(super) stop: watch::Receiver<bool>,
     /// Connections open now.
     pub(super) open: Arc<AtomicUsize>,
+    /// Who serves connections; without workers, the thread that accepts.
+    pub(super) workers: Option<Arc<Workers>>,
 }
 
 /// An open listener.
@@ -104,7 +108,7 @@ impl Bound {
         F: Fn(Stream) -> Fut + Clone + Send + Sync + 'static,
         Fut: Future<Output = ()> + Send + 'static,
     {
-        let Accepting { tls, max, mut stop, open } = accepting;
+        let Accepting { tls, max, mut stop, open, workers } = accepting;
         let listener = match TcpListener::from_std(self.listener) {
             Ok(listener) => listener,
             Err(error) => {
@@ -114,6 +118,13 @@ impl Bound {
         };
         let freed = Arc::new(Notify::new());
         let count = || Counted::new(open.clone(), (max > 0).then(|| freed.clone()));
+        let begin = |socket, counted| {
+            let serving = serve_socket(socket, tls.clone(), counted, serve.clone());
+            match &workers {
+                Some(workers) => workers.spawn(serving),
+                None => drop(tokio::spawn(serving)),
+            }
+        };
         let mut said: Option<Instant> = None;
         loop {
             if max > 0 {
@@ -129,7 +140,11 @@ impl Bound {
                 _ = stop.wait_for(|stop| *stop) => break,
             };
             match accepted {
-                Ok((socket, _)) => spawn(socket, tls.clone(), count(), serve.clone()),
+                // The poller that has it now need not be that of the thread that serves it.
+                Ok((socket, _)) => match socket.into_std() {
+                    Ok(socket) => begin(socket, count()),
+                    Err(error) => tracing::debug!(%error, "a connection that was accepted"),
+                },
                 Err(error) => {
                     if said.is_none_or(|at| at.elapsed() > SAY) {
                         said = Some(Instant::now());
@@ -142,37 +157,31 @@ impl Bound {
         // Those that the system has accepted already would be reset.
         let Ok(listener) = listener.into_std() else { return };
         while let Ok((socket, _)) = listener.accept() {
-            let socket = socket.set_nonblocking(true).and_then(|()| TcpStream::from_std(socket));
-            if let Ok(socket) = socket {
-                spawn(socket, tls.clone(), count(), serve.clone());
+            if socket.set_nonblocking(true).is_ok() {
+                begin(socket, count());
             }
         }
     }
 }
 
-fn spawn<F, Fut>(socket: TcpStream, tls: Option<(Arc<Acceptor>, Duration)>, counted: Counted, serve: F)
+/// Serves one connection, on the thread that this is run on.
+async fn serve_socket<F, Fut>(socket: StdStream, tls: Option<(Arc<Acceptor>, Duration)>, counted: Counted, serve: F)
 where
     F: Fn(Stream) -> Fut + Send + Sync + 'static,
     Fut: Future<Output = ()> + Send + 'static,
 {
+    let _counted = counted;
     let _best_effort = socket.set_nodelay(true);
-    let stream: Box<L4Stream> = Box::new(socket.into());
-    let Some((tls, patience)) = tls else {
-        let serving = serve(stream);
-        tokio::spawn(async move {
-            serving.await;
-            drop(counted);
-        });
-        return;
+    let stream: Box<L4Stream> = match TcpStream::from_std(socket) {
+        Ok(socket) => Box::new(socket.into()),
+        Err(error) => return tracing::warn!(%error, "a connection cannot be served"),
     };
-    tokio::spawn(async move {
-        match pingora_timeout::timeout(patience, tls.tls_handshake(*stream)).await {
-            Ok(Ok(stream)) => serve(Box::new(stream)).await,
-            Ok(Err(error)) => tracing::debug!(%error, "TLS handshake"),
-            Err(_) => tracing::debug!("TLS handshake: too slow"),
-        }
-        drop(counted);
-    });
+    let Some((tls, patience)) = tls else { return serve(stream).await };
+    match pingora_timeout::timeout(patience, tls.tls_handshake(*stream)).await {
+        Ok(Ok(stream)) => serve(Box::new(stream)).await,
+        Ok(Err(error)) => tracing::debug!(%error, "TLS handshake"),
+        Err(_) => tracing::debug!("TLS handshake: too slow"),
+    }
 }
 
 /// One open connection.

@@ -18,6 +18,7 @@ mod stop;
 mod tls;
 mod upgrade;
 mod watch;
+mod workers;
 
 pub use h1::{Handler, serve_connection};
 pub use listen::{Bound, ListenError};

@@ -1,6 +1,6 @@
 //! Putting a process together, and running it until it is told to stop.
 
-use std::io::Write;
+use std::io::{self, Write};
 use std::net::{SocketAddr, TcpListener as StdListener};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -25,6 +25,7 @@ use super::simulate::{Simulated, SimulatedHost};
 use super::stop::Stop;
 use super::tls::Certificate;
 use super::upgrade::Upgrade;
+use super::workers::Workers;
 use crate::config::types::LogFormat;
 use crate::config::{self, Config, Overrides};
 use crate::gateway::{self, BodyBudget, Downstream, Gateway, InboundKeys, Settings};
@@ -66,6 +67,9 @@ pub enum RunError {
     /// The listener's TLS files cannot be used.
     #[error("server.tls: {0}")]
     Tls(String),
+    /// The workers' threads cannot be started.
+    #[error("server.workers: {0}")]
+    Threads(#[source] io::Error),
     /// Usage records or logs cannot be written.
     #[error("observe: {0}")]
     Observe(String),
@@ -143,7 +147,9 @@ pub fn run(options: &RunOptions) -> Result<(), RunError> {
     let (replaced, serving) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
     let upgrade = Upgrade::new(&config.server, [&api, &admin], old, replaced.clone(), api_stops.clone());
 
-    let mut server = Server::new_with_opt_and_conf(None, server_conf(config.server.workers));
+    let workers = Workers::start(config.server.workers).map_err(RunError::Threads)?;
+    let workers = Arc::new(workers);
+    let mut server = Server::new_with_opt_and_conf(None, server_conf());
     let handshake = config.server.client_timeouts.head.0;
     server.add_service(ApiService(Some(ApiParts {
         bound: api,
@@ -152,6 +158,7 @@ pub fn run(options: &RunOptions) -> Result<(), RunError> {
             max: config.server.limits.connections,
             stop: api_stops,
             open: connections.clone(),
+            workers: Some(workers.clone()),
         },
         gateway: gateway.clone(),
         manners: manners.clone(),
@@ -173,18 +180,16 @@ pub fn run(options: &RunOptions) -> Result<(), RunError> {
     let grace = config.server.grace.0;
     let stop = Stop { gateway, api: stop_api, admin: stop_admin, connections, grace, replaced };
     server.run(RunArgs { shutdown_signal: Box::new(stop) });
+    // Calls that are cut off leave their records here.
+    workers.stop();
     meter.shutdown();
     logs::flush(Duration::from_secs(2));
     Ok(())
 }
 
-fn server_conf(workers: usize) -> ServerConf {
-    let threads = match workers {
-        0 => std::thread::available_parallelism().map_or(2, usize::from),
-        n => n,
-    };
+fn server_conf() -> ServerConf {
     ServerConf {
-        threads,
+        threads: 1,
         grace_period_seconds: Some(0),
         graceful_shutdown_timeout_seconds: Some(1),
         ..ServerConf::default()
@@ -291,7 +296,7 @@ struct ApiParts {
     serving: Arc<Notify>,
 }
 
-/// The API's listener, and the simulated provider's, on the workers' threads.
+/// The API's listener, and the simulated provider's: connections are accepted here and served by the workers.
 struct ApiService(Option<ApiParts>);
 
 #[async_trait]
@@ -302,6 +307,7 @@ impl Service for ApiService {
         let h2 = H2App::new(handler.clone(), manners.clone());
         let stop = accepting.stop.clone();
         let encrypted = accepting.tls.is_some();
+        let workers = accepting.workers.clone();
         let simulated_manners = manners.clone();
         let serve = move |stream: pingora_core::protocols::Stream| {
             let (handler, h2, manners, stop) = (handler.clone(), h2.clone(), manners.clone(), stop.clone());
@@ -319,7 +325,7 @@ impl Service for ApiService {
             let serve = move |stream| serve_connection(handler.clone(), stream, simulated_manners.clone());
             // Never stopped: calls in flight may still need it. It ends with the process.
             let (_never, stop) = watch::channel(false);
-            bound.accept(Accepting { tls: None, max: 0, stop, open: Arc::default() }, serve).await;
+            bound.accept(Accepting { tls: None, max: 0, stop, open: Arc::default(), workers }, serve).await;
         });
         serving.notify_one();
         bound.accept(accepting, serve).await;

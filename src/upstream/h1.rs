@@ -9,6 +9,7 @@ use smallvec::SmallVec;
 
 use super::error::ExchangeError;
 use super::head::{OutHead, RequestBody};
+use super::pool::Shelf;
 use crate::http1::{self, BodyDecoder, Decoded, Framing, Headers, ResponseHead};
 use crate::wire::Wire;
 
@@ -29,11 +30,19 @@ pub(super) struct H1 {
     sent: bool,
     /// Prefix of the request target towards a forward proxy, with its authorization.
     absolute: Option<std::sync::Arc<super::link::ForwardProxy>>,
+    /// The shelf of the thread that made it.
+    home: Shelf,
 }
 
 impl H1 {
     pub(super) fn new(stream: Stream, absolute: Option<std::sync::Arc<super::link::ForwardProxy>>) -> Self {
-        Self { wire: Wire::new(stream), decoder: None, keep: true, chunked_request: false, sent: false, absolute }
+        let (wire, home) = (Wire::new(stream), Shelf::of_thread());
+        Self { wire, decoder: None, keep: true, chunked_request: false, sent: false, absolute, home }
+    }
+
+    /// Where it is kept while it is idle.
+    pub(super) fn home(&self) -> Shelf {
+        self.home
     }
 
     /// Neither closed nor spoken to while it was idle.

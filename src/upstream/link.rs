@@ -316,7 +316,8 @@ impl Origin {
     }
 
     pub(super) fn keep_h1(&self, h1: Box<H1>, permit: Permit) {
-        self.pool.put((h1, permit));
+        let home = h1.home();
+        self.pool.put((h1, permit), home);
     }
 
     pub(super) fn keep_h2(&self, h2: H2) {

@@ -13,6 +13,7 @@ mod h1;
 mod h2;
 mod head;
 mod link;
+mod patience;
 mod pool;
 mod stamp;
 mod tls;
@@ -22,22 +23,8 @@ pub use credential::{Credential, KeyInjection};
 pub use error::{ConnectError, ExchangeError};
 pub use head::{OutHead, RequestBody};
 pub use link::{Link, Opened, Upstreams};
+pub use patience::{Elapsed, Patience, within};
 pub use stamp::FileStamp;
-
-use std::time::Duration;
 
 /// The bare byte stream of a connection that has been upgraded.
 pub type Tunnel = crate::wire::Wire<pingora_core::protocols::Stream>;
-
-/// `work` took longer than it may.
-#[derive(Debug, thiserror::Error)]
-#[error("it took longer than it may")]
-pub struct Elapsed;
-
-/// Waits for `work`, but no longer than `limit`.
-///
-/// # Errors
-/// [`Elapsed`] when the time is over; `work` is dropped then.
-pub async fn within<T>(limit: Duration, work: impl Future<Output = T>) -> Result<T, Elapsed> {
-    pingora_timeout::timeout(limit, work).await.map_err(|_| Elapsed)
-}
