@@ -293,8 +293,8 @@ pub struct Retry {
     /// No wait is longer. Also the longest `Retry-After` that is honoured; a longer one moves on to the next target.
     /// Default 2s.
     pub max_backoff: Option<Span>,
-    /// Attempts beyond the first, as a share of calls in the last ten seconds, before they stop. Default 0.2; at
-    /// least 10 are always allowed.
+    /// Further attempts at a provider that has just failed the same call, as a share of calls in the last ten seconds,
+    /// before they stop. Default 0.2; at least 10 are always allowed. Falling back to another provider is not counted.
     #[schemars(range(min = 0.0, max = 1.0))]
     pub budget: Option<f64>,
 }

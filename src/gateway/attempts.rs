@@ -32,6 +32,10 @@ pub(super) async fn run<D: Downstream>(
     let mut failed: Option<Failed> = None;
     'targets: for at in 0..candidates.len() {
         let target = Arc::clone(&candidates[at].target);
+        let tried_before = candidates[..at].iter().any(|c| c.target.provider.index == target.provider.index);
+        if tried_before && !route.retry_budget.try_withdraw() {
+            continue;
+        }
         let mut again = 0;
         loop {
             let left = marks.attempts + 1 < policy.max_attempts;
@@ -44,8 +48,7 @@ pub(super) async fn run<D: Downstream>(
                 exchange.end_attempt(Outcome::ClientDisconnected);
                 return Ok(());
             };
-            let go_on =
-                |on| more && policy.retries(on) && Instant::now() < deadline && route.retry_budget.try_withdraw();
+            let go_on = |on| more && policy.retries(on) && Instant::now() < deadline;
             let (failure, going_on) = match tried {
                 Ok(ready) => {
                     let retried = ready.refusal.filter(|refusal| refusal.on.is_some_and(go_on));
@@ -78,6 +81,9 @@ pub(super) async fn run<D: Downstream>(
                 break 'targets;
             }
             let Some(pause) = pause.filter(|pause| Instant::now() + *pause < deadline) else { break };
+            if !route.retry_budget.try_withdraw() {
+                break;
+            }
             again += 1;
             if unless_gone(down, tokio::time::sleep(pause)).await.is_none() {
                 return Ok(());

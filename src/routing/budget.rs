@@ -1,4 +1,6 @@
-//! The retry budget: when most calls fail, retries would only double the load of a provider that is down.
+//! The retry budget: when most calls fail, retries would only double the load of a provider that is down. It counts
+//! further attempts at a provider that the same call has tried; falling back to another one adds no load to the first
+//! and is bounded by the number of attempts alone.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -10,7 +12,7 @@ use super::ring::Ring;
 /// Attempts beyond the first that are always allowed within ten seconds.
 const ALWAYS: u64 = 10;
 
-/// Attempts beyond the first, as a share of the calls of the last ten seconds. Its counts outlive a reload.
+/// Attempts at a provider already tried, as a share of the calls of the last ten seconds. Its counts outlive a reload.
 #[derive(Debug)]
 pub struct RetryBudget {
     share: f64,

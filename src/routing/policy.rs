@@ -47,7 +47,7 @@ pub struct RetryPolicy {
     pub backoff: Duration,
     /// The longest wait, and the longest `Retry-After` that is honoured.
     pub max_backoff: Duration,
-    /// Attempts beyond the first, as a share of calls; see [`super::RetryBudget`].
+    /// Attempts at a provider already tried, as a share of calls; see [`super::RetryBudget`].
     pub budget: f64,
 }
 

@@ -32,6 +32,11 @@ pub struct Faregate {
     stderr: Arc<Mutex<String>>,
 }
 
+/// The binary under test: the one that was built with the tests, or what `FAREGATE_TEST_BINARY` names (a release build).
+fn binary() -> String {
+    std::env::var("FAREGATE_TEST_BINARY").unwrap_or_else(|_| env!("CARGO_BIN_EXE_faregate").into())
+}
+
 impl Setup {
     /// With this configuration, completed by what tests need: ports that the system chooses, usage records in a file,
     /// a log at level debug. What the configuration says itself stays.
@@ -81,7 +86,7 @@ impl Setup {
     #[track_caller]
     pub fn start(self) -> Faregate {
         let mut words = self.launcher.clone();
-        words.push(env!("CARGO_BIN_EXE_faregate").into());
+        words.push(binary());
         let configured = self.dir.path().join("faregate.yaml").exists();
         let mut child = Command::new(&words[0])
             .args(&words[1..])
