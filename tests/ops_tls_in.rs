@@ -82,7 +82,7 @@ fn call(
                 map.iter().map(|(n, v)| (n.to_string(), v.to_str().unwrap().to_owned())).collect()
             };
             let trailers =
-                answer.trailers.iter().flat_map(|map| pairs(map)).map(|(n, v)| format!("{n}: {v}")).collect();
+                answer.trailers.iter().flat_map(pairs).map(|(n, v)| format!("{n}: {v}")).collect();
             (answer.status, pairs(&answer.headers), answer.body, trailers)
         }
     };
