@@ -81,8 +81,7 @@ fn call(
             let pairs = |map: &http::HeaderMap| -> Vec<(String, String)> {
                 map.iter().map(|(n, v)| (n.to_string(), v.to_str().unwrap().to_owned())).collect()
             };
-            let trailers =
-                answer.trailers.iter().flat_map(pairs).map(|(n, v)| format!("{n}: {v}")).collect();
+            let trailers = answer.trailers.iter().flat_map(pairs).map(|(n, v)| format!("{n}: {v}")).collect();
             (answer.status, pairs(&answer.headers), answer.body, trailers)
         }
     };

@@ -106,7 +106,8 @@ pub(super) async fn give_up<D: Downstream>(
         return;
     };
     let status = reply.head.status;
-    if status >= 400 && !speaks_dialect(&reply.head) {
+    // Some providers send their dialect's JSON as text/plain or application/octet-stream: their words stay their own.
+    if status >= 400 && !speaks_dialect(&reply.head) && !is_object(&reply.body) {
         let said = dialect::decode_error(call.dialect, status, &reply.body);
         let mut error = ClientError::new(kind_of(status), said.message);
         error.retry_after = retry_after;
@@ -137,4 +138,9 @@ fn chain(error: &dyn std::error::Error) -> String {
         cause = next.source();
     }
     text
+}
+
+/// Whether a body is one JSON object, whatever its type is said to be.
+fn is_object(body: &[u8]) -> bool {
+    body.trim_ascii_start().starts_with(b"{") && serde_json::from_slice::<serde::de::IgnoredAny>(body).is_ok()
 }

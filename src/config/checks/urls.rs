@@ -5,7 +5,8 @@ use super::super::types::{DialectName, Provider};
 use super::{Report, Step, at, words};
 
 /// Paths that are joined to a base URL and do not belong into it.
-const OPERATIONS: &[&str] = &["/chat/completions", "/completions", "/embeddings", "/responses", "/messages", "/models"];
+// No `/models`: some hosts mount their API there (`/models/chat/completions`).
+const OPERATIONS: &[&str] = &["/chat/completions", "/completions", "/embeddings", "/responses", "/messages"];
 
 pub(super) fn check(report: &mut Report<'_, '_>, path: &[Step<'_>], provider: &Provider, preset: Option<&Preset>) {
     let main = provider.dialect.unwrap_or_else(|| preset.map_or(DialectName::Openai, Preset::main_dialect));
