@@ -73,7 +73,7 @@ fn lines<'a>(page: &'a str, metrics: &[&str]) -> Vec<&'a str> {
     found
 }
 
-fn sorted<'a>(text: &'a str) -> Vec<&'a str> {
+fn sorted(text: &str) -> Vec<&str> {
     let mut lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
     lines.sort_unstable();
     lines
