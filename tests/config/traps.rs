@@ -32,7 +32,7 @@ fn traps_are_named_where_they_stand() {
         ),
         (
             "a: &x {simulated: {}}\nproviders:\n  <<: *x\n",
-            "f:1:1: a: there is no such key; the keys here are `aliases`, `defaults`, `observe`, `providers`, `routes` \
+            "f:1:1: a: there is no such key; the keys here are `aliases`, `defaults`, `observe`, `prices`, `providers`, `routes` \
              and `server`",
         ),
         ("server: {allow_open: no}\n", "f:1:22: server.allow_open: wants true or false, found `no`"),
