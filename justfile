@@ -31,6 +31,11 @@ schema:
 bench *arguments:
     benches/run {{ arguments }}
 
+# Long checks of a release build: a thousand reloads of ten thousand routes under load (minutes)
+soak:
+    cargo build --release --bin faregate
+    FAREGATE_TEST_BINARY="$(realpath "${CARGO_TARGET_DIR:-target}/release/faregate")" cargo test --test ops_reload_load -- --nocapture
+
 # As CI does it: from a clean clone of the last commit
 ci:
     .ci/run

@@ -12,7 +12,7 @@ use support::{Client, Faregate, Upstream, get, post};
 
 /// How many reloads, of how many routes. A debug build takes the better part of a second for a table of full size, so it
 /// does less; the full numbers are for a release build: `FAREGATE_TEST_BINARY=.../release/faregate cargo test --test
-/// ops_reload_load`, as `.ci/run` does.
+/// ops_reload_load`, as `just soak` does.
 fn size() -> (usize, usize) {
     if std::env::var_os("FAREGATE_TEST_BINARY").is_some() { (1_000, 10_000) } else { (100, 500) }
 }
