@@ -472,7 +472,7 @@ fn a_stale_kept_connection_is_replaced_and_is_no_attempt() {
                 peer.over = true;
             }
         });
-        let faregate = Faregate::start(&table::fallback(&[upstream.address]));
+        let faregate = Faregate::start(&table::one_worker(&table::fallback(&[upstream.address])));
         for _ in 0..2 {
             let response = post(faregate.api, "/v1/chat/completions", CHAT).expect(200);
             assert_eq!(response.header("x-faregate-attempts"), Some("1"));
@@ -492,7 +492,7 @@ fn a_refused_call_leaves_its_connection_fit_for_the_next() {
         _ => peer.json(200, GOOD),
     });
     let second = good();
-    let faregate = Faregate::start(&table::fallback(&[first.address, second.address]));
+    let faregate = Faregate::start(&table::one_worker(&table::fallback(&[first.address, second.address])));
     for expected in ["beta", "alpha", "alpha"] {
         let response = post(faregate.api, "/v1/chat/completions", CHAT).expect(200);
         assert_eq!(response.header("x-faregate-provider"), Some(expected));

@@ -164,7 +164,7 @@ fn a_dead_kept_connection_is_replaced_for_a_get() {
             peer.over = true;
         }
     });
-    let faregate = Faregate::start(&table::fallback(&[upstream.address]));
+    let faregate = Faregate::start(&table::one_worker(&table::fallback(&[upstream.address])));
     get(faregate.api, "/v1/models").expect(200);
     get(faregate.api, "/v1/models").expect(200);
     assert_eq!(upstream.connections(), 2);

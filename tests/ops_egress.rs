@@ -75,7 +75,8 @@ fn served(faregate: &Faregate) -> String {
 fn http_targets_are_asked_for_in_absolute_form_with_credentials() {
     let proxy = Proxy::start(200, refusing().0);
     let with_user = proxy.url().replace("http://", "http://user%40corp:p%3Ass@");
-    let faregate = Faregate::start(&table("http://far.test:8080/v1", &format!("proxy: \"{with_user}\"")));
+    let config = table("http://far.test:8080/v1", &format!("proxy: \"{with_user}\""));
+    let faregate = Faregate::start(&support::table::one_worker(&config));
     assert_eq!(served(&faregate), "proxy");
     assert_eq!(served(&faregate), "proxy");
     let asked = proxy.asked();

@@ -55,8 +55,7 @@ fn refused(faregate: Faregate, reason: &str) {
 fn a_given_authority_is_trusted() {
     let (authority, alpha, beta) = (Authority::new(), alpha(), beta());
     let bridge = plain(&authority.issue(&["localhost"]), &alpha);
-    // One worker: each keeps its own connections, and the two calls may come to two of them.
-    let config = support::table::with(&table(bridge.address, "tls: { ca: ca.pem }", &beta), "\nserver: { workers: 1 }");
+    let config = support::table::one_worker(&table(bridge.address, "tls: { ca: ca.pem }", &beta));
     let faregate = Setup::new(&config).file("ca.pem", &authority.pem).start();
     assert_eq!(served(&faregate), "secure");
     assert_eq!(served(&faregate), "secure");

@@ -32,3 +32,9 @@ pub fn provider(name: &str, address: &impl Display) -> String {
 pub fn with(config: &str, more: &str) -> String {
     format!("{config}{more}\n")
 }
+
+/// The same with one worker. Each worker keeps its own connections to providers, so a test that looks for the reuse of
+/// one must not have its calls spread over several.
+pub fn one_worker(config: &str) -> String {
+    with(config, "\nserver: { workers: 1 }")
+}
