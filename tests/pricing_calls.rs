@@ -47,7 +47,7 @@ prices:
 providers:
   direct: {{ preset: openai, base_url: \"{}\", credentials: none }}
   router: {{ preset: openrouter, base_url: \"{}\", credentials: none }}
-  work: {{ preset: openai, base_url: \"{}\", credentials: none }}
+  team: {{ preset: openai, base_url: \"{}\", credentials: none }}
 ",
         direct.url(),
         router.url(),
@@ -55,7 +55,7 @@ providers:
     )
 }
 
-const OWN: &str = "cards:\n- provider: work\n  model: gpt-4o*\n  prices: { input: 2, output: 8 }\n";
+const OWN: &str = "cards:\n- provider: team\n  model: gpt-4o*\n  prices: { input: 2, output: 8 }\n";
 
 /// The records, once there are so many.
 fn records(faregate: &Faregate, n: usize) -> Vec<Value> {
@@ -75,7 +75,7 @@ fn a_router_that_charges_more_shows_as_markup() {
     let faregate = Setup::new(&config(&direct, &router)).file("own.yaml", OWN).start();
     call(&faregate, "/direct/v1/chat/completions", "gpt-4o", false);
     call(&faregate, "/router/v1/chat/completions", "openai/gpt-4o", true);
-    call(&faregate, "/work/v1/chat/completions", "gpt-4o", false);
+    call(&faregate, "/team/v1/chat/completions", "gpt-4o", false);
     call(&faregate, "/router/v1/chat/completions", "openai/gpt-4o:free", true);
     call(&faregate, "/router/v1/chat/completions", "nobody/anything", true);
     call(&faregate, "/router/v1/chat/completions", "nobody/byok", true);
@@ -95,7 +95,7 @@ fn a_router_that_charges_more_shows_as_markup() {
     assert_eq!(digits(routed, "effective"), "0.00422625", "credit bought by crypto costs 5 % more");
     assert_eq!((&routed["cost"]["cost_source"], &routed["served_by"]), (&"reported".into(), &"OpenAI".into()));
 
-    let own = of("work", "gpt-4o");
+    let own = of("team", "gpt-4o");
     assert_eq!([digits(own, "list"), digits(own, "billed")], ["0.0035", "0.0028"]);
     assert_eq!(own["cost"]["cost_source"], "card");
 
@@ -128,12 +128,12 @@ fn a_router_that_charges_more_shows_as_markup() {
 fn prices_are_read_again_when_their_file_changes() {
     let (direct, router) = (Upstream::start(direct), Upstream::start(router));
     let faregate = Setup::new(&config(&direct, &router)).file("own.yaml", OWN).start();
-    call(&faregate, "/work/v1/chat/completions", "gpt-4o", false);
+    call(&faregate, "/team/v1/chat/completions", "gpt-4o", false);
     // As editors and volumes do it: never half a file.
     std::fs::write(faregate.path().join("new.yaml"), OWN.replace("input: 2", "input: 4")).expect("written");
     std::fs::rename(faregate.path().join("new.yaml"), faregate.path().join("own.yaml")).expect("renamed");
     faregate.wait_metric("faregate_config_generation", &[], 2.0);
-    call(&faregate, "/work/v1/chat/completions", "gpt-4o", false);
+    call(&faregate, "/team/v1/chat/completions", "gpt-4o", false);
     let billed: Vec<String> = records(&faregate, 2).iter().map(|record| digits(record, "billed")).collect();
     assert_eq!(billed, ["0.0028", "0.0048"]);
 }
@@ -144,7 +144,7 @@ fn own_prices_with_faults_fail_the_check() {
     let faregate = Setup::new(&config(&direct, &router)).file("own.yaml", OWN).start();
     std::fs::write(
         faregate.path().join("own.yaml"),
-        "cards:\n- provider: work\n  model: gpt-4o\n  prices: { input: -2 }\n",
+        "cards:\n- provider: team\n  model: gpt-4o\n  prices: { input: -2 }\n",
     )
     .expect("written");
     let check = std::process::Command::new(env!("CARGO_BIN_EXE_faregate"))
