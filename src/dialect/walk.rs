@@ -4,6 +4,10 @@
 //! match (what is read here was written by a provider and goes to the client unchanged); for a whole body in memory
 //! see `json`.
 
+use std::ops::Range;
+
+use smallvec::{SmallVec, smallvec};
+
 use super::json;
 
 /// Longest value that is kept. A longer one counts as not seen.
@@ -36,9 +40,12 @@ pub(super) struct Walker {
     level: u32,
     escaped: bool,
     key: Vec<u8>,
-    capture: Option<usize>,
-    buffer: Vec<u8>,
-    found: Vec<Option<Vec<u8>>>,
+    /// The key whose value is being kept, and where in `values` it begins.
+    capture: Option<(usize, usize)>,
+    /// Values that were picked, one after the other.
+    values: Vec<u8>,
+    /// Where in `values` each key's stands.
+    found: SmallVec<[Option<Range<usize>>; 12]>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,8 +82,8 @@ impl Walker {
             escaped: false,
             key: Vec::new(),
             capture: None,
-            buffer: Vec::new(),
-            found: vec![None; picks.keys.len()],
+            values: Vec::new(),
+            found: smallvec![None; picks.keys.len()],
         }
     }
 
@@ -93,7 +100,7 @@ impl Walker {
     /// The last complete value of `key`.
     pub(super) fn value(&self, key: &str) -> Option<&[u8]> {
         let index = self.picks.keys.iter().position(|k| *k == key)?;
-        self.found[index].as_deref()
+        self.values.get(self.found[index].clone()?)
     }
 
     /// Reads the next piece.
@@ -155,8 +162,8 @@ impl Walker {
             self.open();
             return 1;
         }
-        self.capture = self.picks.keys.iter().position(|key| key.as_bytes() == self.key);
-        self.buffer.clear();
+        let wanted = self.picks.keys.iter().position(|key| key.as_bytes() == self.key);
+        self.capture = wanted.map(|index| (index, self.values.len()));
         match byte {
             b'"' => self.mode = Mode::Text,
             b'{' | b'[' => {
@@ -237,20 +244,30 @@ impl Walker {
             if bytes.ends_with(b"\"") && self.key.ends_with(b"\"") {
                 self.key.pop();
             }
-        } else if self.capture.is_some() {
-            if self.buffer.len() + bytes.len() > MAX_VALUE {
+        } else if let Some((_, start)) = self.capture {
+            if self.values.len() - start + bytes.len() > MAX_VALUE {
                 self.capture = None;
-                self.buffer = Vec::new();
+                self.values.truncate(start);
             } else {
-                self.buffer.extend_from_slice(bytes);
+                self.values.extend_from_slice(bytes);
             }
         }
     }
 
     fn value_ends(&mut self) {
         self.mode = Mode::Between;
-        if let Some(index) = self.capture.take() {
-            self.found[index] = Some(std::mem::take(&mut self.buffer));
+        let Some((index, start)) = self.capture.take() else { return };
+        if let Some(former) = self.found[index].replace(start..self.values.len()) {
+            self.forget(former);
+        }
+    }
+
+    /// Drops a value whose key was repeated, so that no body can make this grow.
+    fn forget(&mut self, former: Range<usize>) {
+        let gone = former.len();
+        self.values.drain(former.clone());
+        for range in self.found.iter_mut().flatten().filter(|range| range.start >= former.end) {
+            *range = range.start - gone..range.end - gone;
         }
     }
 }

@@ -3,12 +3,14 @@
 //! After the first byte there is no falling back: a provider that breaks off ends the answer with the dialect's own
 //! error event, or, where the answer is no event stream, visibly unfinished.
 
+use std::pin::pin;
 use std::time::Instant;
 
 use bytes::Bytes;
 use smallvec::SmallVec;
 
 use super::attempt::{Ready, feed};
+use super::attempts::unless_gone;
 use super::call::Call;
 use super::downstream::{Downstream, End};
 use super::failure::Refusal;
@@ -25,7 +27,7 @@ pub(super) async fn run<D: Downstream>(
     call: &Call<'_>,
     target: &Target,
     deadline: Instant,
-    mut ready: Ready,
+    mut ready: Box<Ready>,
     marks: &Marks,
     down: &mut D,
     exchange: &mut Exchange,
@@ -49,7 +51,7 @@ pub(super) async fn run<D: Downstream>(
     let mut patience = Patience::default();
     let outcome = loop {
         let end = if ended { End::Now(ready.conn.trailers()) } else { End::NotYet };
-        let (sent, waited) = noting_waits(down.send(&out, end)).await;
+        let (sent, waited) = noting_waits(pin!(down.send(&out, end))).await;
         exchange.chunk_in_out(received.elapsed().saturating_sub(waited));
         if sent.is_err() {
             break Outcome::ClientDisconnected;
@@ -62,11 +64,11 @@ pub(super) async fn run<D: Downstream>(
             break outcome;
         }
         let idle = target.timeouts.idle.min(deadline.saturating_duration_since(Instant::now()));
-        let next = tokio::select! {
-            biased;
-            next = patience.within(idle, ready.conn.chunks(&mut raw)) => next,
-            () = down.closed() => break Outcome::ClientDisconnected,
+        let next = {
+            let chunks = pin!(ready.conn.chunks(&mut raw));
+            unless_gone(down, pin!(patience.within(idle, chunks))).await
         };
+        let Some(next) = next else { break Outcome::ClientDisconnected };
         received = Instant::now();
         match next {
             Ok(Ok(going_on)) => {
