@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use smallvec::{SmallVec, smallvec};
 
-use super::json;
+use super::json::{self, Members};
 
 /// Longest value that is kept. A longer one counts as not seen.
 pub(super) const MAX_VALUE: usize = 64 * 1024;
@@ -80,6 +80,7 @@ impl Walker {
             depth: 0,
             level: 1,
             escaped: false,
+            // Grown once, and only for what comes in pieces.
             key: Vec::new(),
             capture: None,
             values: Vec::new(),
@@ -105,6 +106,9 @@ impl Walker {
 
     /// Reads the next piece.
     pub(super) fn feed(&mut self, mut bytes: &[u8]) {
+        if self.mode == Mode::Start && self.picks.inside.is_none() && self.whole(bytes) {
+            return;
+        }
         while !bytes.is_empty() {
             let used = match self.mode {
                 Mode::Complete | Mode::Unreadable => return,
@@ -117,6 +121,34 @@ impl Walker {
             };
             bytes = &bytes[used..];
         }
+    }
+
+    /// Reads an object that is there in one piece, as most are, member by member. False when it is not, or is not as
+    /// it should be: then it is read as it comes.
+    fn whole(&mut self, bytes: &[u8]) -> bool {
+        let mut at: SmallVec<[Option<Range<usize>>; 12]> = smallvec![None; self.picks.keys.len()];
+        let Ok(mut members) = Members::open(bytes, 0) else { return false };
+        loop {
+            match members.next() {
+                Ok(Some(member)) => {
+                    let wanted = self.picks.keys.iter().position(|key| key.as_bytes() == member.written_key());
+                    if let Some(index) = wanted.filter(|_| member.span.len() <= MAX_VALUE) {
+                        at[index] = Some(member.span);
+                    }
+                }
+                Ok(None) => break,
+                Err(_) => return false,
+            }
+        }
+        self.values.reserve_exact(at.iter().flatten().map(Range::len).sum());
+        for (found, range) in self.found.iter_mut().zip(at) {
+            let Some(value) = range.and_then(|range| bytes.get(range)) else { continue };
+            let start = self.values.len();
+            self.values.extend_from_slice(value);
+            *found = Some(start..self.values.len());
+        }
+        self.mode = Mode::Complete;
+        true
     }
 
     fn start(&mut self, byte: u8) -> usize {
@@ -137,6 +169,7 @@ impl Walker {
         match byte {
             b'"' => {
                 self.key.clear();
+                self.key.reserve(MAX_KEY);
                 self.mode = Mode::Key;
             }
             b'}' => self.close(),

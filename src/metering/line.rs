@@ -26,25 +26,25 @@ impl Record<'_> {
         field!(out, "request_id", self.request_id);
         field!(out, "trace_id", self.trace_id.map(TraceId));
         field!(out, "app", &*self.app);
-        field!(out, "dialect", self.dialect);
-        field!(out, "operation", self.operation);
+        field!(out, "dialect", Word(self.dialect));
+        field!(out, "operation", Word(self.operation));
         field!(out, "stream", self.stream);
         field!(out, "route", self.route);
         field!(out, "provider", self.provider);
         field!(out, "model_asked", self.model_asked);
         field!(out, "model_sent", self.model_sent);
         field!(out, "model_served", self.model_served);
-        field!(out, "outcome", self.outcome);
+        field!(out, "outcome", Word(self.outcome));
         field!(out, "status", self.status.map(u64::from));
         field!(out, "attempts", &*self.attempts);
         match self.tokens {
             Some(usage) => field!(out, "tokens", usage),
-            None => field!(out, "tokens", "unknown"),
+            None => field!(out, "tokens", Word("unknown")),
         }
-        field!(out, "usage_state", self.usage_state.as_str());
+        field!(out, "usage_state", Word(self.usage_state.as_str()));
         field!(out, "cost", self.cost.as_ref());
         field!(out, "served_by", self.served_by);
-        field!(out, "service_tier", self.service_tier);
+        field!(out, "service_tier", Word(self.service_tier));
         field!(out, "ttft_ms", self.ttft.map(Millis));
         field!(out, "client_ttft_ms", self.client_ttft.map(Millis));
         field!(out, "duration_ms", Millis(self.duration));
@@ -60,6 +60,8 @@ trait Value {
     fn write(&self, out: &mut Vec<u8>);
 }
 
+/// One of our own words, in which nothing needs an escape.
+struct Word(&'static str);
 struct Time(std::time::SystemTime);
 struct TraceId(u128);
 /// Milliseconds with up to three decimals.
@@ -94,6 +96,14 @@ impl Value for str {
             // A text and a `Vec` cannot fail.
             let _written = serde_json::to_writer(out, self);
         }
+    }
+}
+
+impl Value for Word {
+    fn write(&self, out: &mut Vec<u8>) {
+        out.push(b'"');
+        out.extend_from_slice(self.0.as_bytes());
+        out.push(b'"');
     }
 }
 
@@ -167,7 +177,7 @@ impl Value for [AttemptRecord<'_>] {
             }
             field!(out, "{", "provider", attempt.provider);
             field!(out, "model", attempt.model);
-            field!(out, "outcome", attempt.outcome);
+            field!(out, "outcome", Word(attempt.outcome));
             field!(out, "status", attempt.status.map(u64::from));
             field!(out, "ms", Millis(attempt.took));
             out.push(b'}');
@@ -197,7 +207,7 @@ impl Value for CostRecord {
         field!(out, "{", "list", self.list);
         field!(out, "billed", self.billed);
         field!(out, "effective", self.effective);
-        field!(out, "cost_source", self.cost_source);
+        field!(out, "cost_source", self.cost_source.map(Word));
         field!(out, "unpriced", self.unpriced.as_deref());
         out.push(b'}');
     }
