@@ -1,6 +1,7 @@
 //! Calls that are passed through unread: files, images, audio, batches, whatever a provider offers. Bodies stream both
 //! ways, so there is one attempt only.
 
+use std::pin::pin;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -77,7 +78,7 @@ pub(super) async fn serve<D: Downstream>(
     let mut fresh = !replayable;
     let (mut conn, answered) = loop {
         let opened = link.open(endpoint, target.timeouts.connect, fresh);
-        let opened = match unless_gone(down, opened).await {
+        let opened = match unless_gone(down, pin!(opened)).await {
             None => {
                 exchange.end_attempt(Outcome::ClientDisconnected);
                 return Ok(());
@@ -173,7 +174,7 @@ async fn talk<D: Downstream>(
     let in_time = |sent: Result<Result<(), ExchangeError>, _>| {
         sent.map_err(|_| Broken::Slow(patience))?.map_err(Broken::Upstream)
     };
-    let (sent, waited) = noting_waits(within(patience, conn.send(head, body))).await;
+    let (sent, waited) = noting_waits(pin!(within(patience, pin!(conn.send(head, body))))).await;
     in_time(sent)?;
     let mut uploading = matches!(body, RequestBody::Streamed(_));
     let mut received = 0;
@@ -190,11 +191,11 @@ async fn talk<D: Downstream>(
                 if let Some(limit) = limit.filter(|limit| received > *limit) {
                     return Err(Broken::Client(ReadError::TooLarge { limit }));
                 }
-                unless_gone(down, within(patience, conn.send_chunk(&chunk))).await
+                unless_gone(down, pin!(within(patience, pin!(conn.send_chunk(&chunk))))).await
             }
             Ok(None) => {
                 uploading = false;
-                unless_gone(down, within(patience, conn.end_body())).await
+                unless_gone(down, pin!(within(patience, pin!(conn.end_body())))).await
             }
             Err(ReadError::Closed) => return Ok(None),
             Err(error) => return Err(Broken::Client(error)),
@@ -203,7 +204,7 @@ async fn talk<D: Downstream>(
         in_time(sent)?;
     }
     exchange.request_sent(waited);
-    match unless_gone(down, within(patience, conn.response(&head.method))).await {
+    match unless_gone(down, pin!(within(patience, pin!(conn.response(&head.method))))).await {
         None => Ok(None),
         Some(waited) => waited.map_err(|_| Broken::Slow(patience))?.map(Some).map_err(Broken::Upstream),
     }
@@ -228,7 +229,7 @@ async fn relay<D: Downstream>(
     let mut received = Instant::now();
     loop {
         let end = if ended { End::Now(conn.trailers()) } else { End::NotYet };
-        let (sent, waited) = noting_waits(down.send(&chunks, end)).await;
+        let (sent, waited) = noting_waits(pin!(down.send(&chunks, end))).await;
         exchange.chunk_in_out(received.elapsed().saturating_sub(waited));
         if sent.is_err() {
             return Outcome::ClientDisconnected;
@@ -242,7 +243,7 @@ async fn relay<D: Downstream>(
                 None => Outcome::Ok,
             };
         }
-        let next = unless_gone(down, within(target.timeouts.idle, conn.chunks(&mut chunks))).await;
+        let next = unless_gone(down, pin!(within(target.timeouts.idle, pin!(conn.chunks(&mut chunks))))).await;
         received = Instant::now();
         match next {
             None => return Outcome::ClientDisconnected,
@@ -258,7 +259,7 @@ async fn relay<D: Downstream>(
 async fn fail<D: Downstream>(
     call: &Call<'_>,
     target: &Target,
-    failure: Failure,
+    failure: Box<Failure>,
     marks: &Marks,
     down: &mut D,
     exchange: &mut Exchange,

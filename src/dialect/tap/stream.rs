@@ -1,6 +1,7 @@
 //! A response that is an event stream: cuts it into events, has them read, forwards them.
 
 use std::ops::Range;
+use std::sync::LazyLock;
 
 use bytes::Bytes;
 use smallvec::SmallVec;
@@ -16,13 +17,15 @@ const MAX_EVENT: usize = 1024 * 1024;
 /// Room for an unfinished event that is kept between events.
 const KEEP_CAPACITY: usize = 16 * 1024;
 
+static MARKS: LazyLock<Marks> = LazyLock::new(Marks::new);
+
 /// Reads one event stream.
 #[derive(Debug)]
 pub(super) struct StreamTap {
     operation: Operation,
     strip: bool,
     framer: Framer,
-    marks: Marks,
+    marks: &'static Marks,
     /// Bytes of the unfinished event that have arrived.
     length: usize,
     /// Those bytes, unless they are too many.
@@ -41,7 +44,7 @@ impl StreamTap {
             operation,
             strip,
             framer: Framer::new(),
-            marks: Marks::new(),
+            marks: &MARKS,
             length: 0,
             carry: Vec::new(),
             large: None,
@@ -122,7 +125,7 @@ impl StreamTap {
     fn event_ends(&mut self, rest: &[u8], seen: &mut Seen) -> bool {
         let drop = if self.length == 0 && rest.len() <= MAX_EVENT {
             // The common case: the whole event stands in one chunk.
-            read(self.operation, &self.marks, rest, seen)
+            read(self.operation, self.marks, rest, seen)
         } else {
             self.event_goes_on(rest);
             match self.large.take() {
@@ -130,7 +133,7 @@ impl StreamTap {
                     large.settle(self.operation, seen);
                     false
                 }
-                None => read(self.operation, &self.marks, &self.carry, seen),
+                None => read(self.operation, self.marks, &self.carry, seen),
             }
         };
         self.length = 0;
