@@ -107,7 +107,7 @@ fn commands_run_or_are_known_to_run_elsewhere() {
 }
 
 fn run(command: &str, place: &str, directory: &Path, configuration: &str, faregate: &Faregate) {
-    let ours = ["advise", "bill", "check", "explain", "presets", "prices", "schema", "help", "--"];
+    let ours = ["advise", "bill", "check", "compare", "explain", "presets", "prices", "schema", "help", "--"];
     let text = if command.starts_with("curl ") {
         command
             .replace("127.0.0.1:4000", &faregate.api.to_string())
@@ -118,7 +118,10 @@ fn run(command: &str, place: &str, directory: &Path, configuration: &str, farega
     } else if ours.iter().any(|sub| command.starts_with(&format!("faregate {sub}"))) {
         fs::write(directory.join("page.yaml"), configuration).unwrap();
         let binary = env!("CARGO_BIN_EXE_faregate");
-        command.replacen("faregate ", &format!("{binary} "), 1).replace("faregate.yaml", "page.yaml")
+        command
+            .replacen("faregate ", &format!("{binary} "), 1)
+            .replace("faregate.yaml", "page.yaml")
+            .replace("127.0.0.1:4001", &faregate.admin.to_string())
     } else {
         let known = ELSEWHERE.iter().any(|(start, _)| command.starts_with(start));
         assert!(known, "{place}: `{command}` is neither run here nor known to run elsewhere (ELSEWHERE)");

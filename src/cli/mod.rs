@@ -1,9 +1,11 @@
 //! Subcommands. Exit status: 0 all is well, 1 something was found or failed, 2 a wrong command line.
 
+mod admin;
 mod advise;
 mod bill;
 mod calls;
 mod check;
+mod compare;
 mod explain;
 mod metrics;
 mod presets;
@@ -43,6 +45,7 @@ pub struct Cli {
 enum Command {
     Run(run::RunArgs),
     Check(check::CheckArgs),
+    Compare(compare::CompareArgs),
     Explain(explain::ExplainArgs),
     Schema(schema::SchemaArgs),
     Presets(presets::PresetsArgs),
@@ -60,6 +63,7 @@ impl Cli {
         match self.command {
             Command::Run(args) => run::run(args),
             Command::Check(args) => check::check(&args),
+            Command::Compare(args) => compare::compare(&args),
             Command::Explain(args) => explain::explain(&args),
             Command::Schema(args) => schema::schema(&args),
             Command::Presets(args) => presets::presets(&args),

@@ -7,6 +7,7 @@
 //!
 //! - [`recognise`]: which API a path asks for.
 //! - [`scan`] and [`RequestFacts::patch`]: the few facts of a request, found and changed without building a tree.
+//! - [`has_side_effects`]: whether a request may be made twice.
 //! - [`Tap`]: reads usage, errors and the first content out of a response that passes through.
 //! - [`decode_error`], [`encode_error`], [`encode_stream_error`]: errors in and out.
 //! - `openai/` and `anthropic/`: what the two families say differently.
@@ -14,6 +15,7 @@
 
 mod anthropic;
 mod charge;
+mod effects;
 mod error;
 mod ids;
 mod json;
@@ -27,6 +29,7 @@ mod sse;
 mod tap;
 mod walk;
 
+pub use effects::has_side_effects;
 pub use error::{UpstreamError, UpstreamErrorKind, decode_error, encode_error, encode_stream_error};
 pub use ids::{ApiCall, DialectId, Operation};
 pub use prefix::conversation_prefix;

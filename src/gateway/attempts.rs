@@ -9,7 +9,7 @@ use super::call::{Call, Request};
 use super::downstream::Downstream;
 use super::failure::Failure;
 use super::forward::Marks;
-use super::{relay, rescue};
+use super::{probe, relay, rescue};
 use crate::config::types::RetryOn;
 use crate::error::{ClientError, Kind};
 use crate::metering::{Exchange, Outcome};
@@ -45,6 +45,9 @@ pub(super) async fn run<D: Downstream>(
             let attempt = Attempt::new(call, &request, &target, model.as_deref(), deadline, more)?;
             marks.count(&attempt);
             exchange.begin_attempt(attempt.meter);
+            if route.probe.is_some() && marks.attempts == 1 {
+                probe::launch(call, &route, &target, &request, model.as_ref(), exchange);
+            }
             let Some(tried) = unless_gone(down, pin!(attempt.run(exchange))).await else {
                 exchange.end_attempt(Outcome::ClientDisconnected);
                 return Ok(());

@@ -20,7 +20,7 @@ use crate::routing::{CallFacts, HeaderLookup, Permit, Provider, Route, Selection
 
 /// What a call is, from its head on.
 pub(super) struct Call<'a> {
-    pub(super) gateway: &'a Gateway,
+    pub(super) gateway: &'a Arc<Gateway>,
     /// The table that this call began with.
     pub(super) live: Arc<Live>,
     pub(super) head: &'a RequestHead,
@@ -55,7 +55,7 @@ impl HeaderLookup for HeaderMap<'_> {
 }
 
 /// Serves one call, whatever becomes of it. Leaves exactly one record, also when this future is dropped.
-pub async fn serve<D: Downstream>(gateway: &Gateway, head: &RequestHead, down: &mut D, accepted: Instant) {
+pub async fn serve<D: Downstream>(gateway: &Arc<Gateway>, head: &RequestHead, down: &mut D, accepted: Instant) {
     let live = gateway.live.load_full();
     let (vendor, rest) = live.table.split_prefix(head.path());
     let vendor = vendor.cloned();

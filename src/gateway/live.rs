@@ -7,6 +7,7 @@ use arc_swap::ArcSwap;
 
 use super::auth::InboundKeys;
 use super::budget::BodyBudget;
+use super::probe::Running;
 use crate::metering::{Meter, TargetMeter};
 use crate::routing::prices::Sellers;
 use crate::routing::{RoutingTable, Target};
@@ -67,6 +68,7 @@ pub struct Gateway {
     pub bodies: BodyBudget,
     /// Process-wide settings.
     pub settings: Settings,
+    pub(super) probes: Running,
     calls: AtomicUsize,
     stopping: AtomicBool,
 }
@@ -84,7 +86,8 @@ impl Gateway {
     /// A gateway that serves `live`.
     pub fn new(live: Live, meter: Arc<Meter>, keys: InboundKeys, bodies: BodyBudget, settings: Settings) -> Self {
         let live = ArcSwap::from_pointee(live);
-        Self { live, meter, keys, bodies, settings, calls: AtomicUsize::new(0), stopping: AtomicBool::new(false) }
+        let (probes, calls, stopping) = (Running::default(), AtomicUsize::new(0), AtomicBool::new(false));
+        Self { live, meter, keys, bodies, settings, probes, calls, stopping }
     }
 
     /// Calls in flight.

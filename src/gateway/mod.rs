@@ -16,6 +16,7 @@ mod live;
 mod outgoing;
 mod passthrough;
 mod paths;
+mod probe;
 mod relay;
 mod rescue;
 mod tunnel;

@@ -54,6 +54,7 @@ pub(super) async fn run<D: Downstream>(
             // The provider has said everything: a client that takes it slowly keeps no connection from other calls.
             trailers = conn.trailers().cloned();
             conn.release();
+            exchange.answer_complete(received);
         }
         let end = if ended { End::Now(trailers.as_ref()) } else { End::NotYet };
         let (sent, waited) = noting_waits(pin!(down.send(&out, end))).await;
@@ -131,7 +132,7 @@ fn is_events(tap: Option<&Tap>) -> bool {
 }
 
 /// What an answer that arrived whole counts as, and whether it speaks for the target's health.
-fn settle(tap: Option<&Tap>, status: u16, refusal: Option<Refusal>) -> (Outcome, bool) {
+pub(super) fn settle(tap: Option<&Tap>, status: u16, refusal: Option<Refusal>) -> (Outcome, bool) {
     let error = tap.and_then(|tap| Some((tap.error()?, tap.content_started() && tap.is_event_stream())));
     match (refusal, error) {
         (Some(refusal), _) => (refusal.outcome, !refusal.blames),
@@ -165,7 +166,7 @@ impl Verdict<'_> {
     }
 }
 
-fn finish(tap: Option<&Tap>, exchange: &mut Exchange, outcome: Outcome, status: u16) {
+pub(super) fn finish(tap: Option<&Tap>, exchange: &mut Exchange, outcome: Outcome, status: u16) {
     if let Some(tap) = tap {
         exchange.set_usage(tap.usage());
         exchange.set_charge(tap.stated_cost(), tap.service_tier(), tap.served_by());

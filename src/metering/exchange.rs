@@ -8,6 +8,7 @@ use smallvec::SmallVec;
 use super::cost::Charge;
 use super::meter::Meter;
 use super::outcome::Outcome;
+use super::paired::Pairing;
 use super::random;
 use super::request_id::RequestId;
 use super::target::{Series, TargetMeter};
@@ -63,6 +64,10 @@ pub(super) struct Call {
     pub(super) last_content: Option<Instant>,
     pub(super) usage: UsageReport,
     pub(super) charge: Charge,
+    /// The provider's last byte arrived.
+    pub(super) answer_complete: Option<Instant>,
+    /// Its part in a comparison with a direct target.
+    pub(super) pairing: Option<Pairing>,
     pub(super) ended: Option<(Outcome, u16)>,
 }
 
@@ -106,6 +111,8 @@ impl Exchange {
             last_content: None,
             usage: UsageReport::Unknown,
             charge: Charge::default(),
+            answer_complete: None,
+            pairing: None,
             ended: None,
             opened,
             meter,

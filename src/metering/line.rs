@@ -24,6 +24,7 @@ impl Record<'_> {
     pub(super) fn write(&self, out: &mut Vec<u8>) {
         field!(out, "{", "time", Time(self.time));
         field!(out, "request_id", self.request_id);
+        field!(out, "probe_of", self.probe_of);
         field!(out, "trace_id", self.trace_id.map(TraceId));
         field!(out, "app", &*self.app);
         field!(out, "dialect", Word(self.dialect));

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::exchange::{Exchange, Opened};
+use super::paired::Ledger;
 use super::target::{NONE, TargetMeter, dialect_index};
 use crate::dialect::DialectId;
 use crate::pricing::Seller;
@@ -98,6 +99,8 @@ pub struct Meter {
     pub(super) in_flight: [Gauge; DialectId::ALL.len()],
     pub(super) overhead_request: Histogram,
     pub(super) overhead_response: Histogram,
+    /// Calls and their duplicates.
+    pub(super) paired: Ledger,
     /// Counts calls that reached neither route nor target.
     pub(super) nowhere: Arc<TargetMeter>,
 }
@@ -125,6 +128,7 @@ impl Meter {
             in_flight: DialectId::ALL.map(|dialect| m.in_flight.with([dialect.as_str()])),
             overhead_request: m.overhead.with(["request"]),
             overhead_response: m.overhead.with(["response"]),
+            paired: Ledger::default(),
             nowhere: Arc::new(TargetMeter::new(NONE, NONE, NONE)),
             telemetry,
         }))

@@ -2,7 +2,7 @@
 //!
 //! Knows nothing of sockets, routing or wire formats: the gateway tells an [`Exchange`] what happens, in order, and
 //! however the call ends, `Drop` reports it exactly once. Start with [`Meter::open`], then [`Exchange`]; what is
-//! counted where stands in `settle`.
+//! counted where stands in `settle`, and what is compared with duplicates of calls in `paired`.
 
 mod clock;
 mod cost;
@@ -11,6 +11,7 @@ mod gen_ai;
 mod line;
 mod meter;
 mod outcome;
+mod paired;
 mod random;
 mod record;
 mod request_id;
@@ -26,6 +27,7 @@ pub use cost::{Charge, CostRecord};
 pub use exchange::{Exchange, Opened};
 pub use meter::{Meter, MeterError, MeterOptions, TraceOptions};
 pub use outcome::Outcome;
+pub use paired::{Compared, Difference, MoneyCompared, Pair, Skipped, TimeCompared};
 pub use record::{AttemptRecord, Overhead, Record, UsageState};
 pub use request_id::RequestId;
 pub use target::TargetMeter;

@@ -18,6 +18,8 @@ pub struct Record<'a> {
     pub time: SystemTime,
     /// The id that client and provider were sent.
     pub request_id: &'a str,
+    /// The id of the call that this is a duplicate of; none for calls of clients.
+    pub probe_of: Option<&'a str>,
     /// The trace that the call belongs to, where there is one.
     pub trace_id: Option<u128>,
     /// Who called.
@@ -131,6 +133,7 @@ impl<'a> Record<'a> {
         Self {
             time: call.opened.request_id.at(),
             request_id: call.opened.request_id.as_str(),
+            probe_of: call.probe_of(),
             trace_id: call.trace.map(|trace| trace.trace_id()),
             app,
             dialect: call.opened.dialect.as_str(),

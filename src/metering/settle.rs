@@ -23,14 +23,22 @@ thread_local! {
 impl Call {
     pub(super) fn settle(&mut self) {
         let now = Instant::now();
-        let (outcome, status) = self.ended.unwrap_or((Outcome::ClientDisconnected, 0));
+        let unfinished = if self.is_probe() { Outcome::Internal } else { Outcome::ClientDisconnected };
+        let (outcome, status) = self.ended.unwrap_or((unfinished, 0));
         self.end_attempt(outcome, now);
         let meter = Arc::clone(&self.meter);
         let duration = now.saturating_duration_since(self.opened.accepted);
         let assessed = self.assess();
-        self.count(meter.telemetry.metrics(), outcome, duration, assessed.as_ref());
-        meter.in_flight[dialect_index(self.opened.dialect)].add(-1);
-        self.export(outcome, status, now);
+        if self.is_probe() {
+            self.count_probe(assessed.as_ref().map(|(assessment, _)| assessment));
+        } else {
+            self.count(meter.telemetry.metrics(), outcome, duration, assessed.as_ref());
+            meter.in_flight[dialect_index(self.opened.dialect)].add(-1);
+            self.export(outcome, status, now);
+        }
+        if self.pairing.is_some() {
+            self.tell_pair(outcome, assessed.as_ref().map(|(assessment, _)| assessment));
+        }
         if meter.records.is_none() && !meter.log_calls {
             return;
         }
@@ -43,7 +51,7 @@ impl Call {
                 records.push(line);
             });
         }
-        if meter.log_calls {
+        if meter.log_calls && record.probe_of.is_none() {
             log(&record);
         }
     }
@@ -128,12 +136,15 @@ impl Call {
         // A name that a provider serves is a name; until then it is whatever a client made up.
         let served = (outcome == Outcome::Ok).then(|| self.renamed.as_deref().or(self.asked.as_deref())).flatten();
         let admitted = served.map(|name| meter.models.admit(name));
+        let probe = self.is_probe();
         let Some(attempt) = self.attempts.last_mut() else { return };
         if let Some(admitted) = admitted.filter(|_| attempt.target.model.is_none()) {
             attempt.model = admitted;
         }
         let series = attempt.target.series(&meter.models, attempt.model);
-        series.attempts(meter.telemetry.metrics(), outcome).inc();
+        if !probe {
+            series.attempts(meter.telemetry.metrics(), outcome).inc();
+        }
         attempt.series = Some(series);
     }
 

@@ -19,6 +19,7 @@ mod providers;
 mod rates;
 mod section;
 mod seller;
+mod spending;
 mod text;
 
 pub use assess::{Assessment, Basis, Billed, CostSource, Sale, Terms, markup};
@@ -32,4 +33,5 @@ pub use pattern::Pattern;
 pub use providers::Kind;
 pub use rates::{Class, Percent, Rate, RateError, Rates, published};
 pub use seller::Seller;
+pub use spending::{Refused, Spending};
 pub use text::TextError;

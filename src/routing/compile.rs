@@ -3,6 +3,8 @@
 //! `config` has checked the file already and knows its lines; what is found wrong here names the key. Nothing here
 //! panics on any configuration.
 
+mod probe;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::Hasher;
 use std::sync::Arc;
@@ -249,6 +251,7 @@ impl<'c> Compiler<'c> {
             max_body: route.max_body.map(|size| size.0),
             calls: route.max_calls.filter(|n| *n > 0).map(|n| Limit::new(n, old.and_then(|r| r.calls.as_ref()))),
             retry_budget,
+            probe: route.probe.as_ref().and_then(|probe| self.probe(&key, &name, route, probe, old)),
             targets: self.route_targets(&key, &name, route),
             conditions: self.conditions(&format!("{key}.match"), &route.matches),
             name,
@@ -278,6 +281,7 @@ impl<'c> Compiler<'c> {
                 priority: target.priority,
                 timeouts: Timeouts::resolve(&timeouts),
                 health: self.health(&target.provider, target.model.as_deref()),
+                probe: false,
                 identity: identity(&target.provider, target.model.as_deref(), twins.count()),
                 provider,
             });
@@ -305,6 +309,7 @@ impl<'c> Compiler<'c> {
             priority: 0,
             timeouts: provider.timeouts,
             health: self.health(provider_name, None),
+            probe: false,
             identity: identity(provider_name, None, 0),
             provider,
         });
@@ -320,6 +325,7 @@ impl<'c> Compiler<'c> {
             max_body: None,
             calls: None,
             retry_budget: Arc::clone(&self.budget),
+            probe: None,
             targets: Box::new([target]),
             conditions: Conditions::default(),
         }

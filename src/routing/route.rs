@@ -7,6 +7,7 @@ use super::condition::Conditions;
 use super::health::Health;
 use super::limit::Limit;
 use super::policy::{RetryPolicy, Timeouts};
+use super::probe::ProbePolicy;
 use super::provider::Provider;
 use crate::config::types::{Sticky, Strategy};
 
@@ -34,6 +35,8 @@ pub struct Route {
     pub calls: Option<Limit>,
     /// The retry budget: the table's own, unless the route sets another share.
     pub retry_budget: Arc<RetryBudget>,
+    /// Calls that are duplicated to a direct target.
+    pub probe: Option<ProbePolicy>,
     /// By priority, then in order of the file.
     pub targets: Box<[Arc<Target>]>,
     pub(super) conditions: Conditions,
@@ -58,6 +61,8 @@ pub struct Target {
     pub timeouts: Timeouts,
     /// Shared by all targets of the same provider and model.
     pub health: Arc<Health>,
+    /// Gets duplicates of calls only, see [`ProbePolicy`].
+    pub probe: bool,
     /// Stable hash of provider and model (and, where a route names both twice, of which one): who it is in the draw.
     pub(super) identity: u64,
 }

@@ -8,6 +8,7 @@ use http::Method;
 use serde_json::{Value, json};
 
 use super::h1::Handler;
+use super::paired;
 use super::reload::Reloader;
 use crate::gateway::{Answer, BodyLength, Downstream, End};
 use crate::http1::RequestHead;
@@ -55,7 +56,7 @@ impl Admin {
         match head.path() {
             "/admin/reload" if head.method == Method::POST => self.reload().await,
             "/admin/reload" => Page::text(405, "POST reloads the configuration\n"),
-            "/healthz" | "/readyz" | "/metrics" | "/admin/table" | "/admin/targets" if !reads => {
+            "/healthz" | "/readyz" | "/metrics" | "/admin/table" | "/admin/targets" | "/admin/paired" if !reads => {
                 Page::text(405, "only GET here\n")
             }
             "/healthz" => Page::text(200, "ok\n"),
@@ -64,9 +65,10 @@ impl Admin {
             "/metrics" => self.metrics(),
             "/admin/table" => Page::json(200, &self.table()),
             "/admin/targets" => Page::json(200, &self.targets()),
+            "/admin/paired" => Page::json(200, &paired::page(&self.reloader.gateway)),
             _ => Page::text(
                 404,
-                "here are /healthz, /readyz, /metrics, /admin/table, /admin/targets and POST /admin/reload\n",
+                "here are /healthz, /readyz, /metrics, /admin/table, /admin/targets, /admin/paired and POST /admin/reload\n",
             ),
         }
     }
@@ -86,7 +88,8 @@ impl Admin {
     fn metrics(&self) -> Page {
         let live = self.reloader.gateway.live.load();
         let now = Instant::now();
-        self.reloader.telemetry.set_targets(live.table.targets().iter().map(|target| TargetUp {
+        let serving = live.table.targets().iter().filter(|target| !target.probe);
+        self.reloader.telemetry.set_targets(serving.map(|target| TargetUp {
             provider: &target.provider.name,
             model: target.model.as_deref().unwrap_or_default(),
             up: !matches!(target.health.state(now), HealthState::Ejected { .. }),
@@ -159,6 +162,7 @@ impl Admin {
                     "route": &*target.route,
                     "provider": &*target.provider.name,
                     "model": target.model.as_deref(),
+                    "probe": target.probe,
                     "health": health(target),
                     "connections": { "open": open, "idle": idle },
                 })

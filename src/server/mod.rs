@@ -11,6 +11,7 @@ mod h2;
 mod handover;
 mod listen;
 mod notify;
+mod paired;
 mod reload;
 mod run;
 mod simulate;

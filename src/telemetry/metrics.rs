@@ -8,7 +8,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use parking_lot::Mutex;
 use prometheus::{Registry, TextEncoder};
 
-use super::family::{Amounts, Counters, Gauges, Histograms};
+use super::family::{Amounts, Counters, Gauges, Histograms, Readings};
 use super::logs;
 use super::process::Process;
 use super::table;
@@ -56,6 +56,13 @@ pub struct Metrics {
     pub comparable_cost: Amounts<4>,
     pub unpriced_calls: Counters<3>,
     pub price_card_age: Gauges<1>,
+    pub paired_probes: Counters<2>,
+    pub paired_calls: Counters<5>,
+    pub paired_seconds: Readings<6>,
+    pub paired_seconds_squared: Readings<5>,
+    pub paired_cost: Readings<5>,
+    pub paired_cost_squared: Readings<4>,
+    pub paired_probe_cost: Amounts<4>,
     pub records_dropped: Counters<0>,
     pub log_lines_dropped: Counters<0>,
     pub spans_exported: Counters<0>,
@@ -92,6 +99,13 @@ impl Metrics {
             comparable_cost: Amounts::register(r, &table::COMPARABLE_COST_USD)?,
             unpriced_calls: Counters::register(r, &table::UNPRICED_CALLS)?,
             price_card_age: Gauges::register(r, &table::PRICE_CARD_AGE_SECONDS)?,
+            paired_probes: Counters::register(r, &table::PAIRED_PROBES)?,
+            paired_calls: Counters::register(r, &table::PAIRED_CALLS)?,
+            paired_seconds: Readings::register(r, &table::PAIRED_SECONDS)?,
+            paired_seconds_squared: Readings::register(r, &table::PAIRED_SECONDS_SQUARED)?,
+            paired_cost: Readings::register(r, &table::PAIRED_COST_USD)?,
+            paired_cost_squared: Readings::register(r, &table::PAIRED_COST_USD_SQUARED)?,
+            paired_probe_cost: Amounts::register(r, &table::PAIRED_PROBE_COST_USD)?,
             records_dropped: Counters::register(r, &table::RECORDS_DROPPED)?,
             log_lines_dropped: Counters::register(r, &table::LOG_LINES_DROPPED)?,
             spans_exported: Counters::register(r, &table::SPANS_EXPORTED)?,

@@ -90,6 +90,24 @@ table! {
         "Answered calls without an effective cost. reason `no_price`: the price book has no price for them; `no_usage`: nobody knows what they used.";
     PRICE_CARD_AGE_SECONDS = "faregate_price_card_age_seconds", Kind::Gauge, ["provider"],
         "How old the facts of the price card were that priced the last call.";
+    PAIRED_PROBES = "faregate_paired_probes_total", Kind::Counter, ["route", "result"],
+        "Calls that were chosen for a duplicate to the route's direct target, by what became of it. `paired`: both answered; `call_failed`: the call did not end well at its first target, so there is nothing to compare; `probe_failed`: the duplicate did not. No duplicate was sent: `side_effects` (tools and the like), `busy` (too many at a time, or no memory for its body), `direct_down` (the direct target is ejected), `over_budget`, `unpriced` (nobody can tell what an earlier one cost, so nobody can keep the budget).";
+    PAIRED_CALLS = "faregate_paired_calls_total", Kind::Counter, ["route", "provider", "model", "direct", "measure"],
+        "Pairs of a call (at provider and model) and its duplicate (at direct: provider/model) of which both have the measure: `ttft` (streams: request sent to first content), `duration` (request sent to the answer's last byte), `cost` (effective).";
+    PAIRED_SECONDS = "faregate_paired_seconds_total", Kind::Counter,
+        ["route", "provider", "model", "direct", "measure", "side"],
+        "Sums over the pairs of faregate_paired_calls_total, by side: `routed` or `direct`.";
+    PAIRED_SECONDS_SQUARED = "faregate_paired_seconds_squared_total", Kind::Counter,
+        ["route", "provider", "model", "direct", "measure"],
+        "Sums of squares of the pairs' differences, for the confidence interval of their mean.";
+    PAIRED_COST_USD = "faregate_paired_cost_usd_total", Kind::Counter, ["route", "provider", "model", "direct", "side"],
+        "Effective cost in dollars over the pairs whose two costs are known, by side: `routed` or `direct`.";
+    PAIRED_COST_USD_SQUARED = "faregate_paired_cost_usd_squared_total", Kind::Counter,
+        ["route", "provider", "model", "direct"],
+        "Sums of squares of the pairs' differences in dollars.";
+    PAIRED_PROBE_COST_USD = "faregate_paired_probe_cost_usd_total", Kind::Counter,
+        ["route", "provider", "model", "basis"],
+        "What duplicates cost, in dollars, by basis as in faregate_cost_usd_total, which does not hold them. They are no calls of clients and stand in no other metric than the connections to providers.";
     RECORDS_DROPPED = "faregate_usage_records_dropped_total", Kind::Counter, [],
         "Usage records lost because their file or pipe did not take them in time (disk full, pipe blocked).";
     LOG_LINES_DROPPED = "faregate_log_lines_dropped_total", Kind::Counter, [],

@@ -70,6 +70,18 @@ pub(super) struct RouteShown {
     pub(super) retry_budget: f64,
     pub(super) max_body: usize,
     pub(super) max_calls: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) probe: Option<ProbeShown>,
+}
+
+/// Duplicates of calls to compare with.
+#[derive(Debug, Serialize)]
+pub(super) struct ProbeShown {
+    pub(super) provider: String,
+    pub(super) model: Option<String>,
+    pub(super) share: f64,
+    pub(super) budget_usd_per_day: String,
+    pub(super) tools: bool,
 }
 
 #[derive(Debug, Serialize)]
@@ -164,6 +176,13 @@ impl RouteShown {
             retry_budget: route.retry.budget,
             max_body: route.max_body.unwrap_or(usize::MAX).min(config.server.limits.body.0),
             max_calls: route.calls.as_ref().map(|calls| calls.most()),
+            probe: route.probe.as_ref().map(|probe| ProbeShown {
+                provider: probe.target.provider.name.to_string(),
+                model: probe.target.model.as_deref().map(Into::into),
+                share: probe.share,
+                budget_usd_per_day: probe.spending.limit().to_string(),
+                tools: probe.tools,
+            }),
         }
     }
 }

@@ -111,7 +111,14 @@ fn rules(out: &mut String, route: &RouteShown, targets: usize) -> std::fmt::Resu
     if let Some(calls) = route.max_calls {
         write!(out, ", {calls} calls at a time")?;
     }
-    writeln!(out)
+    writeln!(out)?;
+    let Some(probe) = &route.probe else { return Ok(()) };
+    write!(out, "probe    {} of calls go to {}", probe.share, probe.provider)?;
+    if let Some(model) = &probe.model {
+        write!(out, ", model {model}")?;
+    }
+    let tools = if probe.tools { "those with side effects too" } else { "none with tools or other side effects" };
+    writeln!(out, " as well, for at most ${} a day; {tools}", probe.budget_usd_per_day)
 }
 
 fn word(on: &RetryOn) -> &'static str {

@@ -16,6 +16,7 @@ mod files;
 mod headers;
 mod observe;
 mod overlap;
+mod probes;
 mod providers;
 mod proxies;
 mod references;
@@ -43,6 +44,7 @@ pub(super) fn check(
     routes::check(config, &mut report);
     overlap::check(config, &mut report);
     targets::check(config, &mut report);
+    probes::check(config, &mut report);
     report.out
 }
 

@@ -126,7 +126,7 @@ fn dialects(config: &Config, report: &mut Report<'_, '_>, path: &[Step<'_>], rou
 }
 
 /// What a provider speaks.
-fn spoken(name: &str, provider: &Provider) -> Vec<DialectName> {
+pub(super) fn spoken(name: &str, provider: &Provider) -> Vec<DialectName> {
     let preset = resolve::preset_of(name, provider).map(|(_, preset)| preset);
     resolve::endpoints(provider, preset).into_keys().collect()
 }
