@@ -100,7 +100,10 @@ fn sources(text: &mut String, statement: &Statement) {
     }
     let share = |part: Money| match total.billed {
         Money::ZERO => String::new(),
-        all => format!(" ({})", percent(crate::pricing::markup(all, part).map_or(0, |over| over + 1_000_000))),
+        all => format!(
+            " ({})",
+            percent(crate::pricing::markup(all, part).map_or(0, |over| over.saturating_add(1_000_000)))
+        ),
     };
     let shown: Vec<String> = SOURCES
         .iter()
