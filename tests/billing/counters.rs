@@ -139,7 +139,7 @@ fn a_real_prometheus_gives_the_bill_of_the_records() {
     let run = |arguments: &[&str]| faregate(Path::new("."), &[&["bill", "--prometheus", &url][..], arguments].concat());
     let table = run(&["--by", "provider"]).ok();
     assert!(
-        table.out.contains("  1 no_price") && table.out.contains("counters, which are interpolated"),
+        table.out.contains("  1 router: no_price") && table.out.contains("counters, which are interpolated"),
         "{}",
         table.out
     );
@@ -305,11 +305,13 @@ fn mean_times_and_fallbacks_are_told_from_counters() {
     let url = format!("http://{}", upstream.address);
     let done = faregate(Path::new("."), &["advise", "--prometheus", &url, "--since", "15d", "--format", "json"]).ok();
     let road = &done.json()["roads"][0];
+    let by_app = faregate(Path::new("."), &["advise", "--prometheus", &url, "--app", "a"]);
+    assert!(by_app.code == Some(1) && by_app.err.contains("leave --app out"), "{}", by_app.err);
     // Ten of fifty calls were rescued: a fifth of the money is not counted.
     assert_eq!((&road["rescued_calls"], road["saved"].to_string()), (&10.into(), "6".into()), "{road:#}");
     assert_eq!((road["saved_per_30_days"].to_string(), &road["verdict"]), ("12".into(), &"weigh".into()));
     assert_eq!(
         road["time"],
-        json!({"of": "ttft", "statistic": "mean", "direct": "openai", "routed_ms": 525.0, "direct_ms": 400.0, "faster_by_ms": 125.0})
+        json!({"of": "ttft", "statistic": "mean", "direct": "openai", "routed_ms": 525.0, "direct_ms": 400.0, "faster_by_ms": 125.0, "routed_p95_ms": null, "direct_p95_ms": null})
     );
 }
