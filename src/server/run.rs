@@ -9,7 +9,6 @@ use std::time::{Duration, Instant, SystemTime};
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
-use pingora_core::protocols::ALPN;
 use pingora_core::server::configuration::ServerConf;
 use pingora_core::server::{ListenFds, RunArgs, Server, ShutdownWatch};
 use pingora_core::services::Service;
@@ -19,6 +18,7 @@ use super::control::{ControlParts, ControlService};
 use super::h1::{Handler, Manners, serve_connection};
 use super::h2::H2App;
 use super::handover::{self, Old, Taken};
+use super::inbound::{Inbound, is_h2};
 use super::listen::{Accepting, Bound, ListenError};
 use super::reload::{self, LastReload, Reloader, Source};
 use super::simulate::{Simulated, SimulatedHost};
@@ -307,16 +307,14 @@ impl Service for ApiService {
         let handler = Arc::new(Api(gateway));
         let h2 = H2App::new(handler.clone(), manners.clone());
         let stop = accepting.stop.clone();
-        let encrypted = accepting.tls.is_some();
         let workers = accepting.workers.clone();
         let simulated_manners = manners.clone();
-        let serve = move |stream: pingora_core::protocols::Stream| {
+        let serve = move |stream: Inbound| {
             let (handler, h2, manners, stop) = (handler.clone(), h2.clone(), manners.clone(), stop.clone());
             async move {
-                if encrypted && matches!(stream.selected_alpn_proto(), Some(ALPN::H2)) {
-                    Box::pin(h2.serve(stream, stop)).await;
-                } else {
-                    serve_connection(handler, stream, manners).await;
+                match stream {
+                    Inbound::Tls(stream) if is_h2(&stream) => Box::pin(h2.serve(stream, stop)).await,
+                    stream => serve_connection(handler, stream, manners).await,
                 }
             }
         };
