@@ -182,6 +182,8 @@ pub struct Observe {
     pub log: Log,
     /// One JSON line per call.
     pub usage_records: Option<UsageRecords>,
+    /// The same records as OpenTelemetry log records, to a collector.
+    pub usage_logs: Option<UsageLogs>,
     /// OpenTelemetry traces.
     pub traces: Option<Traces>,
     /// The `app` label of calls that name none. Default: the environment variable FAREGATE_APP, else `unknown`.
@@ -192,8 +194,11 @@ pub struct Observe {
     pub app_header: String,
     /// Distinct values of the `app` label; further ones count as `other`.
     pub max_apps: usize,
-    /// Send `x-faregate-*` headers to the client.
+    /// Send `x-faregate-*` headers to the client, and trailers where it takes them (`TE: trailers`).
     pub response_headers: bool,
+    /// End event streams with a comment (`: x-faregate-cost=0.0012 ...`) that says what the call cost and how long it
+    /// took, which parsers of event streams pass over. The only bytes that are ever added to a provider's stream.
+    pub stream_comments: bool,
     /// Expose times under OpenTelemetry's names for generative AI (`gen_ai_client_operation_duration_seconds`, ...) too.
     pub gen_ai_metrics: bool,
 }
@@ -229,6 +234,20 @@ pub struct UsageRecords {
     /// A file to append to, or `-` for standard output.
     #[schemars(with = "FilePath")]
     pub path: PathBuf,
+}
+
+/// Usage records as OpenTelemetry log records over OTLP/HTTP.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct UsageLogs {
+    /// The collector, such as `http://otel-collector:4318`.
+    #[schemars(with = "BaseUrl")]
+    pub endpoint: String,
+    /// Headers sent to the collector, such as the one that holds its key; those of the environment variable
+    /// OTEL_EXPORTER_OTLP_HEADERS are sent too.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("propertyNames" = { "format": "header-name" }))]
+    pub headers: BTreeMap<String, SecretSource>,
 }
 
 /// OpenTelemetry traces over OTLP/HTTP.
@@ -549,6 +568,9 @@ pub struct Route {
     /// Calls of this route at one time: 429 beyond.
     #[serde(default)]
     pub max_calls: Option<usize>,
+    /// What becomes of a stream whose client goes away.
+    #[serde(default)]
+    pub on_disconnect: OnDisconnect,
     /// Sends duplicates of some calls to a direct target, to measure what the route adds in time and money. The answers
     /// are read and thrown away. Default: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -594,6 +616,17 @@ impl Probe {
         let cut = known.map(|(at, _)| at).or_else(|| target.find('/'));
         cut.map_or((target, None), |at| (&target[..at], Some(&target[at + 1..]).filter(|model| !model.is_empty())))
     }
+}
+
+/// What becomes of a stream whose client goes away before its end.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OnDisconnect {
+    /// The provider is told to stop, which most of them honour; the call's usage is estimated from what had come.
+    #[default]
+    Cancel,
+    /// The rest is read for its usage, for at most 30 seconds, and thrown away. Costs what the whole answer costs.
+    Drain,
 }
 
 /// Conditions of a route; all that are given must hold.
@@ -765,11 +798,13 @@ impl Default for Observe {
         Self {
             log: Log::default(),
             usage_records: None,
+            usage_logs: None,
             traces: None,
             app: None,
             app_header: "x-faregate-app".into(),
             max_apps: 200,
             response_headers: true,
+            stream_comments: false,
             gen_ai_metrics: false,
         }
     }

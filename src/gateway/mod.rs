@@ -18,6 +18,7 @@ mod passthrough;
 mod paths;
 mod probe;
 mod relay;
+mod report;
 mod rescue;
 mod tunnel;
 mod waits;

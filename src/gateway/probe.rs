@@ -212,7 +212,7 @@ async fn drain(ready: Box<Ready>, target: &Target, deadline: Instant, exchange: 
             _ => {}
         }
         if let Some(outcome) = broken {
-            return relay::finish(tap.as_ref(), exchange, outcome, head.status);
+            return finish(tap.as_ref(), exchange, outcome, head.status);
         }
     }
     if ended {
@@ -220,5 +220,11 @@ async fn drain(ready: Box<Ready>, target: &Target, deadline: Instant, exchange: 
         conn.release();
     }
     let (outcome, _) = relay::settle(tap.as_ref(), head.status, refusal);
-    relay::finish(tap.as_ref(), exchange, outcome, head.status);
+    finish(tap.as_ref(), exchange, outcome, head.status);
+}
+
+fn finish(tap: Option<&Tap>, exchange: &mut Exchange, outcome: Outcome, status: u16) {
+    relay::note(tap, exchange);
+    exchange.end_attempt(outcome);
+    exchange.set_outcome(outcome, status);
 }

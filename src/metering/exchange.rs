@@ -13,8 +13,9 @@ use super::random;
 use super::request_id::RequestId;
 use super::target::{Series, TargetMeter};
 use super::trace::{CallTrace, TraceParent};
-use crate::chat::{ServiceTier, StatedCost, UsageReport};
+use crate::chat::{Money, ServiceTier, StatedCost, UsageReport};
 use crate::dialect::{DialectId, Operation};
+use crate::pricing::Assessment;
 use crate::telemetry::names::{self, NameId};
 
 /// What is known when a call is accepted.
@@ -32,6 +33,20 @@ pub struct Opened {
     pub trace: Option<TraceParent>,
     /// Its `tracestate`, which means something only beside a valid `traceparent`.
     pub trace_state: Option<Box<str>>,
+}
+
+/// What a call has cost so far, in money and time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SoFar {
+    /// Billed, and fees on top; the inner `None` where it is not known, the outer one where the call costs nothing by
+    /// its nature.
+    pub cost: Option<Option<Money>>,
+    /// At the list price; `None` as for `cost`.
+    pub list_cost: Option<Option<Money>>,
+    /// Streams: from the request sent to the first content.
+    pub ttft: Option<Duration>,
+    /// Time inside Faregate.
+    pub overhead: Duration,
 }
 
 /// The record of one call. Reported exactly once, when it is dropped: a call that was dropped without an outcome is
@@ -68,6 +83,8 @@ pub(super) struct Call {
     pub(super) answer_complete: Option<Instant>,
     /// Its part in a comparison with a direct target.
     pub(super) pairing: Option<Pairing>,
+    /// What the call costs, once somebody has asked.
+    pub(super) assessed: Option<Option<(Assessment, Option<u64>)>>,
     pub(super) ended: Option<(Outcome, u16)>,
 }
 
@@ -113,6 +130,7 @@ impl Exchange {
             charge: Charge::default(),
             answer_complete: None,
             pairing: None,
+            assessed: None,
             ended: None,
             opened,
             meter,
@@ -255,6 +273,24 @@ impl Exchange {
     /// The model that the provider says it served.
     pub fn set_served_model(&mut self, model: &str) {
         self.call.served = Some(names::clean(model).into());
+    }
+
+    /// What can be told of the call before its last bytes go out. Usage, charge and model must be known by now.
+    pub fn so_far(&mut self) -> SoFar {
+        let call = &mut *self.call;
+        let assessed = call.assessed().map(|(it, _)| (it.effective.ok(), it.list.ok()));
+        let overhead = call.request_overhead.unwrap_or_default() + call.response_overhead.unwrap_or_default();
+        SoFar {
+            cost: assessed.map(|(effective, _)| effective),
+            list_cost: assessed.map(|(_, list)| list),
+            ttft: call.ttft(),
+            overhead,
+        }
+    }
+
+    /// Bytes of the request's body so far.
+    pub fn bytes_in(&self) -> usize {
+        self.call.bytes_in
     }
 
     /// So many bytes of the answer's body went to the client.

@@ -24,7 +24,7 @@ mod trace;
 mod tests;
 
 pub use cost::{Charge, CostRecord};
-pub use exchange::{Exchange, Opened};
+pub use exchange::{Exchange, Opened, SoFar};
 pub use meter::{Meter, MeterError, MeterOptions, TraceOptions};
 pub use outcome::Outcome;
 pub use paired::{Compared, Difference, MoneyCompared, Pair, Skipped, TimeCompared};

@@ -28,7 +28,7 @@ impl Call {
         self.end_attempt(outcome, now);
         let meter = Arc::clone(&self.meter);
         let duration = now.saturating_duration_since(self.opened.accepted);
-        let assessed = self.assess();
+        let assessed = self.assessed().copied();
         if self.is_probe() {
             self.count_probe(assessed.as_ref().map(|(assessment, _)| assessment));
         } else {
@@ -39,18 +39,23 @@ impl Call {
         if self.pairing.is_some() {
             self.tell_pair(outcome, assessed.as_ref().map(|(assessment, _)| assessment));
         }
-        if meter.records.is_none() && !meter.log_calls {
+        if meter.records.is_none() && meter.record_logs.is_none() && !meter.log_calls {
             return;
         }
         let cost = assessed.map(|(assessment, _)| CostRecord::of(&assessment));
         let record = Record::of(self, outcome, (status != 0).then_some(status), duration, cost);
-        if let Some(records) = &meter.records {
-            LINE.with_borrow_mut(|line| {
+        LINE.with_borrow_mut(|line| {
+            if let Some(records) = &meter.records {
                 line.clear();
                 record.write(line);
                 records.push(line);
-            });
-        }
+            }
+            if let Some(logs) = &meter.record_logs {
+                line.clear();
+                record.write_log(line);
+                logs.push(line);
+            }
+        });
         if meter.log_calls && record.probe_of.is_none() {
             log(&record);
         }
@@ -95,7 +100,8 @@ impl Call {
             UsageReport::Unknown if self.should_report_usage() => {
                 series.usage_unknown(m).inc();
             }
-            UsageReport::Unknown => {}
+            // An estimate is in the record, and in no sum.
+            UsageReport::Unknown | UsageReport::Estimated(_) => {}
         }
     }
 
@@ -113,7 +119,8 @@ impl Call {
     /// Streams of more than one output token. Where reasoning is reported apart nobody can say whether it was part of
     /// the streamed content, so that the quotient would mean nothing.
     pub(super) fn time_per_output_token(&self) -> Option<Duration> {
-        let usage = self.usage.usage().filter(|usage| self.stream && usage.reasoning == 0)?;
+        let reported = self.usage.usage().filter(|_| !matches!(self.usage, UsageReport::Estimated(_)));
+        let usage = reported.filter(|usage| self.stream && usage.reasoning == 0)?;
         let gaps = u32::try_from(usage.total_output()).ok()?.checked_sub(1).filter(|gaps| *gaps > 0)?;
         Some(self.last_content?.checked_duration_since(self.first_content?)? / gaps)
     }

@@ -130,6 +130,15 @@ impl Tap {
         self.seen.usage
     }
 
+    /// The tokens of a response that ends here, whether or not it is whole; of a stream that broke off before its
+    /// report they are estimated. `request`: length of the request's body.
+    pub fn usage_at_end(&self, request: usize) -> UsageReport {
+        match &self.reader {
+            Reader::Stream(_) if !self.seen.ended => self.seen.usage_of_broken(request),
+            _ => self.seen.usage,
+        }
+    }
+
     /// What the response states that the call cost.
     pub fn stated_cost(&self) -> Option<StatedCost> {
         self.seen.charge.stated()

@@ -2,7 +2,7 @@
 
 use super::super::charge::Charge;
 use super::super::{DialectId, Operation, UpstreamError, anthropic, decode_error, json, openai};
-use crate::chat::UsageReport;
+use crate::chat::{Usage, UsageReport};
 
 /// Longest model name that is kept.
 const MAX_MODEL: usize = 256;
@@ -16,6 +16,9 @@ pub(in super::super) struct Seen {
     pub(in super::super) error: Option<UpstreamError>,
     pub(in super::super) model: Option<String>,
     pub(in super::super) content: bool,
+    /// Events of a stream that carried content, and how many of them came before the last report of usage.
+    pub(in super::super) contents: u64,
+    pub(in super::super) reported_at: u64,
     pub(in super::super) ended: bool,
 }
 
@@ -25,6 +28,7 @@ impl Seen {
         let report = openai::usage::report(operation, usage);
         if report != UsageReport::Unknown {
             self.usage = report;
+            self.reported_at = self.contents;
         }
         let used = report.usage().is_some_and(|usage| usage.total_input() + usage.total_output() > 0);
         self.charge.note_usage(usage, used);
@@ -34,7 +38,24 @@ impl Seen {
     pub(in super::super) fn note_anthropic_usage(&mut self, usage: &[u8]) {
         self.counts.absorb(usage);
         self.usage = self.counts.report();
+        self.reported_at = self.contents;
         self.charge.note_usage(usage, true);
+    }
+
+    /// The usage of a stream that broke off, from a request body of so many bytes: what was reported counts where no
+    /// content came after; else what came is counted. An event of content is about one token at most hosts, and a
+    /// token about four bytes of a request.
+    pub(in super::super) fn usage_of_broken(&self, request: usize) -> UsageReport {
+        if self.contents == 0 || (self.usage != UsageReport::Unknown && self.reported_at == self.contents) {
+            return self.usage;
+        }
+        let mut usage = match self.usage.usage() {
+            Some(usage) => *usage,
+            None => Usage { input: request.div_ceil(4) as u64, ..Usage::default() },
+        };
+        let more = self.contents.saturating_sub(usage.total_output());
+        usage.output = usage.output.saturating_add(more);
+        UsageReport::Estimated(usage)
     }
 
     /// The searches that stand beside `usage` and not in it.

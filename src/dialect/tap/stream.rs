@@ -146,16 +146,25 @@ impl StreamTap {
 /// Reads one complete event. Whether it reports usage and nothing else.
 fn read(operation: Operation, marks: &Marks, event: &[u8], seen: &mut Seen) -> bool {
     if seen.content && !marks.worth_reading(event) {
+        seen.contents += 1;
         return false;
     }
+    let before = seen.content;
     let block = Block::parse(event);
     let Some(data) = &block.data else { return false };
-    match operation {
-        Operation::Messages => anthropic::events::read(block.name, data, seen),
-        Operation::Responses => openai::responses::read(block.name, data, seen),
-        _ => return openai::chat::read(operation, block.name, data, seen),
-    }
-    false
+    let only_usage = match operation {
+        Operation::Messages => {
+            anthropic::events::read(block.name, data, seen);
+            false
+        }
+        Operation::Responses => {
+            openai::responses::read(block.name, data, seen);
+            false
+        }
+        _ => openai::chat::read(operation, block.name, data, seen),
+    };
+    seen.contents += u64::from(seen.content && !before);
+    only_usage
 }
 
 /// Hands on a part of `chunk`, not copied.
