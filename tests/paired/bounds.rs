@@ -125,7 +125,9 @@ fn a_target_out_of_service_gets_no_duplicates() {
     let text = config(&router, &direct, ALL).replace("routes:\n", &format!("routes:{own}"));
     let faregate =
         start(&format!("{text}defaults: {{ health: {{ consecutive_failures: 1, eject: 1h, max_eject: 1h }} }}\n"));
-    super::support::post(faregate.api, "/v1/chat/completions", r#"{"model":"own","messages":[]}"#).expect(500);
+    for _ in 0..2 {
+        super::support::post(faregate.api, "/v1/chat/completions", r#"{"model":"own","messages":[]}"#).expect(500);
+    }
     faregate.wait_metric("faregate_target_up", &[("provider", "direct"), ("model", "gpt-4o")], 0.0);
     let before = direct.requests().len();
     call_and_wait(&faregate, "direct_down", 1.0);

@@ -47,6 +47,7 @@ pub(crate) const CARDS: &str =
 pub(crate) fn config(router: &Upstream, direct: &Upstream, probe: &str) -> String {
     format!(
         "prices: {{ overlays: [own.yaml] }}
+defaults: {{ timeouts: {{ connect: 30s }}, health: {{ consecutive_failures: 2, eject: 1h, max_eject: 1h }} }}
 providers:
   router: {{ base_url: \"{}\", credentials: {{ insecure_inline: key-router }} }}
   direct: {{ preset: openai, base_url: \"{}\", credentials: {{ insecure_inline: key-direct }} }}
