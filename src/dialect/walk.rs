@@ -1,6 +1,6 @@
 //! JSON that arrives in pieces: picks a few members out of an object of any size, in bounded memory.
 //!
-//! Looks at the members of the outermost object and, where asked to, of one object inside it. Trusts that brackets
+//! Looks at the members of the outermost object and, where asked to, of objects right inside it. Trusts that brackets
 //! match (what is read here was written by a provider and goes to the client unchanged); for a whole body in memory
 //! see `json`.
 
@@ -16,8 +16,8 @@ const MAX_KEY: usize = 64;
 pub(super) struct Picks {
     /// Keys whose values are kept.
     pub(super) keys: &'static [&'static str],
-    /// Key of the object whose members are looked at like those of the outermost one.
-    pub(super) inside: Option<&'static str>,
+    /// Keys of the objects whose members are looked at like those of the outermost one.
+    pub(super) inside: &'static [&'static str],
 }
 
 /// White space and the bytes of a byte order mark.
@@ -39,6 +39,8 @@ pub(super) struct Walker {
     capture: Option<usize>,
     buffer: Vec<u8>,
     found: Vec<Option<Vec<u8>>>,
+    /// Which keys were met, one bit each, whatever became of their values.
+    met: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,6 +79,7 @@ impl Walker {
             capture: None,
             buffer: Vec::new(),
             found: vec![None; picks.keys.len()],
+            met: 0,
         }
     }
 
@@ -90,17 +93,28 @@ impl Walker {
         self.mode == Mode::Complete
     }
 
+    /// Whether it met something that is no JSON object, and reads no further.
+    pub(super) fn is_unreadable(&self) -> bool {
+        self.mode == Mode::Unreadable
+    }
+
+    /// Whether `key` has a value, be it too long to be kept.
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.picks.keys.iter().position(|k| *k == key).is_some_and(|index| self.met >> index & 1 == 1)
+    }
+
     /// The last complete value of `key`.
     pub(super) fn value(&self, key: &str) -> Option<&[u8]> {
         let index = self.picks.keys.iter().position(|k| *k == key)?;
         self.found[index].as_deref()
     }
 
-    /// Reads the next piece.
-    pub(super) fn feed(&mut self, mut bytes: &[u8]) {
+    /// Reads the next piece; how much of it belongs to the object.
+    pub(super) fn feed(&mut self, piece: &[u8]) -> usize {
+        let mut bytes = piece;
         while !bytes.is_empty() {
             let used = match self.mode {
-                Mode::Complete | Mode::Unreadable => return,
+                Mode::Complete | Mode::Unreadable => break,
                 Mode::Start => self.start(bytes[0]),
                 Mode::Between => self.between(bytes[0]),
                 Mode::Colon => self.colon(bytes[0]),
@@ -110,6 +124,7 @@ impl Walker {
             };
             bytes = &bytes[used..];
         }
+        piece.len() - bytes.len()
     }
 
     fn start(&mut self, byte: u8) -> usize {
@@ -149,13 +164,14 @@ impl Walker {
         if matches!(byte, b':' | b' ' | b'\n' | b'\r' | b'\t') {
             return 1;
         }
-        let enters = self.level == 1 && self.picks.inside.is_some_and(|key| key.as_bytes() == self.key);
+        let enters = self.level == 1 && self.picks.inside.iter().any(|key| key.as_bytes() == self.key);
         if enters && byte == b'{' {
             self.level = 2;
             self.open();
             return 1;
         }
         self.capture = self.picks.keys.iter().position(|key| key.as_bytes() == self.key);
+        self.met |= self.capture.map_or(0, |index| 1 << index);
         self.buffer.clear();
         match byte {
             b'"' => self.mode = Mode::Text,

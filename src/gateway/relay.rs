@@ -126,8 +126,8 @@ fn is_events(ready: &Ready) -> bool {
 }
 
 /// What an answer that arrived whole counts as, and whether it speaks for the target's health.
-fn settle(tap: Option<&Tap>, status: u16, refusal: Option<Refusal>) -> (Outcome, bool) {
-    let error = tap.and_then(|tap| Some((tap.error()?, tap.content_started() && tap.is_event_stream())));
+pub(super) fn settle(tap: Option<&Tap>, status: u16, refusal: Option<Refusal>) -> (Outcome, bool) {
+    let error = tap.and_then(|tap| Some((tap.error()?, tap.content_started() && tap.is_stream())));
     match (refusal, error) {
         (Some(refusal), _) => (refusal.outcome, !refusal.blames),
         (None, _) if status >= 400 => (Outcome::UpstreamRejected, true),

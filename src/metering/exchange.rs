@@ -51,6 +51,7 @@ pub(super) struct Call {
     pub(super) renamed: Option<Box<str>>,
     pub(super) served: Option<Box<str>>,
     pub(super) stream: bool,
+    pub(super) passed_through: bool,
     pub(super) bytes_in: usize,
     pub(super) bytes_out: usize,
     pub(super) route: Option<Arc<str>>,
@@ -93,6 +94,7 @@ impl Exchange {
             renamed: None,
             served: None,
             stream: false,
+            passed_through: false,
             bytes_in: 0,
             bytes_out: 0,
             route: None,
@@ -157,6 +159,20 @@ impl Exchange {
     /// Call it before [`Exchange::begin_attempt`].
     pub fn set_model_sent(&mut self, model: &str) {
         self.call.renamed = Some(names::clean(model).into());
+    }
+
+    /// What the body of a request that streams through says, once it went by: see [`Exchange::set_request`].
+    pub fn set_asked(&mut self, model: Option<&str>, stream: bool) {
+        let call = &mut *self.call;
+        if let Some(model) = model {
+            call.asked = Some(names::clean(model).into());
+        }
+        call.stream |= stream;
+    }
+
+    /// The call is passed through: whatever its target names, the model that is asked for is the one that is sent.
+    pub fn pass_through(&mut self) {
+        self.call.passed_through = true;
     }
 
     /// More of the request's body arrived, for bodies that stream through.
@@ -273,6 +289,9 @@ impl Call {
 
     /// The model that a target gets.
     pub(super) fn model_sent<'a>(&'a self, target: &'a TargetMeter) -> Option<&'a str> {
+        if self.passed_through {
+            return self.asked.as_deref();
+        }
         target.model().or(self.renamed.as_deref()).or(self.asked.as_deref())
     }
 

@@ -56,6 +56,7 @@ impl Report {
             self.problems.push(format!("{}: {} usage records", case.exchange.id, records.len()));
             return;
         };
+        self.problems.extend(case.record_problems(record).map(|problem| format!("{}: {problem}", case.exchange.id)));
         let said = said(record);
         if said == case.expected {
             self.row(case).usage_equal += 1;

@@ -2,7 +2,7 @@
 
 use super::super::charge::Charge;
 use super::super::{DialectId, Operation, UpstreamError, anthropic, decode_error, json, openai};
-use crate::chat::UsageReport;
+use crate::chat::{Usage, UsageReport};
 
 /// Longest model name that is kept.
 const MAX_MODEL: usize = 256;
@@ -17,15 +17,56 @@ pub(in super::super) struct Seen {
     pub(in super::super) model: Option<String>,
     pub(in super::super) content: bool,
     pub(in super::super) ended: bool,
+    /// What the host measured itself: counts where the model reported nothing.
+    pub(in super::super) measured: UsageReport,
+    /// A report that consists of two plain numbers, which may come apart: counts where there is no other.
+    pub(in super::super) halves: Halves,
+    /// Web searches that stand beside the usage.
+    pub(in super::super) searches: u64,
+}
+
+/// Tokens in and out.
+#[derive(Debug, Default)]
+pub(in super::super) struct Halves {
+    input: Option<u64>,
+    output: Option<u64>,
+}
+
+impl Halves {
+    /// Takes over what is stated.
+    pub(in super::super) fn note(&mut self, input: Option<u64>, output: Option<u64>) {
+        self.input = input.or(self.input);
+        self.output = output.or(self.output);
+    }
+
+    /// `input_only`: nothing is generated, so that an output need not be stated.
+    fn report(&self, input_only: bool) -> UsageReport {
+        match self.input.zip(self.output.or(input_only.then_some(0))) {
+            Some((input, output)) => UsageReport::Reported(Usage { input, output, ..Usage::default() }),
+            None => UsageReport::Unknown,
+        }
+    }
 }
 
 impl Seen {
-    /// Takes over a `usage` object; anything that is no final report leaves the last one in place.
-    pub(in super::super) fn note_openai_usage(&mut self, operation: Operation, usage: &[u8]) {
-        let report = openai::usage::report(operation, usage);
+    /// The tokens, by the best that was said of them.
+    pub(in super::super) fn tokens(&self, operation: Operation) -> UsageReport {
+        let input_only = matches!(operation, Operation::Embeddings | Operation::Rerank);
+        let reports = [self.usage, self.measured, self.halves.report(input_only)];
+        reports.into_iter().find(|report| *report != UsageReport::Unknown).unwrap_or_default()
+    }
+
+    /// Takes over a report; one that is none leaves the last one in place.
+    pub(in super::super) fn note_usage(&mut self, report: UsageReport) {
         if report != UsageReport::Unknown {
             self.usage = report;
         }
+    }
+
+    /// Takes over a `usage` object; anything that is no final report leaves the last one in place.
+    pub(in super::super) fn note_openai_usage(&mut self, operation: Operation, usage: &[u8]) {
+        let report = openai::usage::report(operation, usage);
+        self.note_usage(report);
         let used = report.usage().is_some_and(|usage| usage.total_input() + usage.total_output() > 0);
         self.charge.note_usage(usage, used);
     }

@@ -5,6 +5,7 @@ use std::ops::Range;
 use bytes::Bytes;
 use smallvec::SmallVec;
 
+use super::super::native::Voice;
 use super::super::sse::{Block, Framer};
 use super::super::{Operation, anthropic, openai};
 use super::Seen;
@@ -19,6 +20,7 @@ const KEEP_CAPACITY: usize = 16 * 1024;
 /// Reads one event stream.
 #[derive(Debug)]
 pub(super) struct StreamTap {
+    voice: Voice,
     operation: Operation,
     strip: bool,
     framer: Framer,
@@ -36,8 +38,9 @@ pub(super) struct StreamTap {
 }
 
 impl StreamTap {
-    pub(super) fn new(operation: Operation, strip: bool) -> Self {
+    pub(super) fn new(voice: Voice, operation: Operation, strip: bool) -> Self {
         Self {
+            voice,
             operation,
             strip,
             framer: Framer::new(),
@@ -108,7 +111,7 @@ impl StreamTap {
         if let Some(large) = &mut self.large {
             large.feed(bytes);
         } else if self.length > MAX_EVENT {
-            let mut large = Box::new(LargeEvent::new());
+            let mut large = Box::new(LargeEvent::new(self.voice));
             large.feed(&self.carry);
             large.feed(bytes);
             self.large = Some(large);
@@ -122,7 +125,7 @@ impl StreamTap {
     fn event_ends(&mut self, rest: &[u8], seen: &mut Seen) -> bool {
         let drop = if self.length == 0 && rest.len() <= MAX_EVENT {
             // The common case: the whole event stands in one chunk.
-            read(self.operation, &self.marks, rest, seen)
+            self.read(rest, seen)
         } else {
             self.event_goes_on(rest);
             match self.large.take() {
@@ -130,7 +133,7 @@ impl StreamTap {
                     large.settle(self.operation, seen);
                     false
                 }
-                None => read(self.operation, &self.marks, &self.carry, seen),
+                None => self.read(&self.carry, seen),
             }
         };
         self.length = 0;
@@ -138,21 +141,23 @@ impl StreamTap {
         self.carry.shrink_to(KEEP_CAPACITY);
         drop && self.strip
     }
-}
 
-/// Reads one complete event. Whether it reports usage and nothing else.
-fn read(operation: Operation, marks: &Marks, event: &[u8], seen: &mut Seen) -> bool {
-    if seen.content && !marks.worth_reading(event) {
-        return false;
+    /// Reads one complete event. Whether it reports usage and nothing else.
+    fn read(&self, event: &[u8], seen: &mut Seen) -> bool {
+        let all_along = matches!(self.voice, Voice::Own(family) if family.reports_all_along());
+        if seen.content && !all_along && !self.marks.worth_reading(event) {
+            return false;
+        }
+        let block = Block::parse(event);
+        let Some(data) = &block.data else { return false };
+        match (self.voice, self.operation) {
+            (Voice::Own(family), operation) => family.read_data(operation, block.name, data, seen),
+            (_, Operation::Messages) => anthropic::events::read(block.name, data, seen),
+            (_, Operation::Responses) => openai::responses::read(block.name, data, seen),
+            (_, operation) => return openai::chat::read(operation, block.name, data, seen),
+        }
+        false
     }
-    let block = Block::parse(event);
-    let Some(data) = &block.data else { return false };
-    match operation {
-        Operation::Messages => anthropic::events::read(block.name, data, seen),
-        Operation::Responses => openai::responses::read(block.name, data, seen),
-        _ => return openai::chat::read(operation, block.name, data, seen),
-    }
-    false
 }
 
 /// Hands on a part of `chunk`, not copied.
