@@ -45,11 +45,11 @@ pub(super) async fn serve<D: Downstream>(
     exchange: &mut Exchange,
 ) -> Result<(), ClientError> {
     let inconsistent = || ClientError::new(Kind::Internal, "the routing table is inconsistent");
-    let mut selection = call.select(None, exchange, &|| call.seed)?;
     let native = call.native.as_ref();
     let model = native.and_then(NativeCall::model);
     exchange.set_request(model.as_deref(), native.is_some_and(|native| native.streams), 0);
     exchange.pass_through();
+    let mut selection = call.select(None, exchange, &|| call.seed)?;
     exchange.set_route(&selection.route.name);
     selection.candidates.truncate(1);
     let candidate = selection.candidates.first().ok_or_else(inconsistent)?;

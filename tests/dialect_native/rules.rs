@@ -279,6 +279,8 @@ fn what_bedrock_measured_counts_where_the_model_said_nothing() {
         said(br#"{"usage":{"input_tokens":1,"output_tokens":2}}"#),
         reported(Usage { input: 1, output: 2, ..Usage::default() })
     );
+    let tier = [("content-type", "application/json"), ("x-amzn-bedrock-service-tier", "priority")];
+    assert_eq!(run(INVOKE, &tier, b"{}", &[]).unwrap().tier, ServiceTier::Priority);
     // Only where nothing is generated may the output go unsaid.
     let input = [("content-type", "application/json"), ("x-amzn-bedrock-input-token-count", "3")];
     assert_eq!(run(INVOKE, &input, b"{}", &[]).unwrap().usage, UsageReport::Unknown);

@@ -85,6 +85,9 @@ impl Tap {
         if voice == Voice::Own(Family::Assorted) {
             seen.measured = by_headers(&header, matches!(operation, Operation::Embeddings | Operation::Rerank));
         }
+        let tier = TIERS.iter().find_map(|name| std::str::from_utf8(header(name)?).ok());
+        seen.charge.tier =
+            tier.map(str::to_ascii_lowercase).map_or(ServiceTier::Standard, |tier| ServiceTier::parse(&tier));
         let dialect = if let Voice::Known(dialect, _) = voice { dialect } else { DialectId::Opaque };
         let streams = call.streams || kind != Media::Json;
         Some(Self { dialect, operation, voice, streams, seen, reader })
@@ -213,6 +216,9 @@ impl Tap {
         self.seen.model.as_deref()
     }
 }
+
+/// Headers of answers that name the tier of service.
+const TIERS: [&str; 2] = ["x-gemini-service-tier", "x-amzn-bedrock-service-tier"];
 
 /// The media types that tell of usage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
