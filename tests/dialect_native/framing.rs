@@ -34,8 +34,15 @@ fn a_message_over_a_mebibyte_is_passed_over() {
     let long = "z".repeat(TEXT);
     let metadata = event("metadata", r#"{"usage":{"inputTokens":5,"outputTokens":6,"totalTokens":11}}"#);
     let delta = event("contentBlockDelta", &format!(r#"{{"delta":{{"text":"{long}"}}}}"#));
-    let stream = [event("messageStart", r#"{"role":"assistant"}"#), delta, metadata].concat();
+    let start = event("messageStart", r#"{"role":"assistant"}"#);
+    let stream = [start.clone(), delta, metadata].concat();
     let kind = "application/vnd.amazon.eventstream";
+    // Cut inside of its lengths, and right after them.
+    for after in 1..16 {
+        let cuts = [start.len() + after];
+        let told = run("/model/m/converse-stream", &[("content-type", kind)], &stream, &cuts).unwrap();
+        assert_eq!(told.usage, reported(FIVE_SIX), "{after} bytes of it first");
+    }
     assert_eq!(said("/model/m/converse-stream", kind, &stream), (reported(FIVE_SIX), true));
     let stream = [
         chunk(&format!(r#"{{"contentBlockDelta":{{"delta":{{"text":"{long}"}}}}}}"#)),

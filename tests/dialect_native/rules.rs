@@ -102,6 +102,10 @@ fn gemini_searches_are_charged_by_prompt_or_by_query() {
     assert_eq!(searches("gemini-2.5-flash"), Some(1));
     assert_eq!(searches("models/gemini-2.0-flash"), Some(1));
     assert_eq!(searches("gemini-3-flash-preview"), Some(2));
+    let grounded = body("gemini-3-flash-preview");
+    let again = grounded.replace(r#"["a","","b"]"#, r#"["a"]"#);
+    let told = events(GEMINI_STREAM, &[&grounded, &again]);
+    assert_eq!(told.usage.usage().map(|usage| usage.web_searches), Some(2));
 }
 
 #[test]
@@ -137,6 +141,8 @@ fn predictions_are_counted_one_by_one() {
     let body = r#"{"predictions":[{"embeddings":{"statistics":{"truncated":false,"token_count":10},"values":[0.1]}},
         {"embeddings":{"values":["\"token_count\":99"],"statistics":{"token_count" : 7}}}],"metadata":{"billableCharacterCount":29}}"#;
     assert_eq!(json(path, body).usage, reported(Usage { input: 17, ..Usage::default() }));
+    let lookalike = r#"{"predictions":[{"\"token_count":1,"token_counts":2,"a_token_count":3,"token_count":4}]}"#;
+    assert_eq!(json(path, lookalike).usage, reported(Usage { input: 4, ..Usage::default() }));
     assert_eq!(json(path, r#"{"predictions":[]}"#).usage, UsageReport::Unknown);
 }
 
@@ -305,6 +311,8 @@ fn invoke_streams_unwrap_the_models_own_events() {
     let told = frames(INVOKE_STREAM, &claude);
     assert_eq!((told.usage, told.content), (reported(Usage { input: 702, output: 130, ..Usage::default() }), true));
     assert_eq!(told.model.as_deref(), Some("claude"));
+    let silent = [claude[1].clone(), claude[3].clone()];
+    assert_eq!(frames(INVOKE_STREAM, &silent).usage, reported(Usage { input: 702, output: 98, ..Usage::default() }));
     for first in
         [r#"{"outputs":[{"text":"x"}]}"#, r#"{"completion":"x"}"#, r#"{"generation":"x"}"#, r#"{"outputText":"x"}"#]
     {
