@@ -16,10 +16,12 @@
 //! - [`pricing`]: price cards, what a call costs, markup; exact, pure.
 //! - [`telemetry`]: metric names, the registry, logs, traces.
 //! - [`simulated`]: the built-in provider for demos, load tests and fire drills.
+//! - [`billing`]: one bill over all providers from usage records or counters, and advice on going direct.
 //! - [`cli`]: the subcommands.
 //!
 //! Who may import whom is kept by `tests/architecture.rs`; ARCHITECTURE.md tells the story.
 
+pub mod billing;
 pub mod chat;
 pub mod cli;
 pub mod config;

@@ -126,6 +126,22 @@ fn connections_to_a_provider_beyond_its_limit_fall_back() {
 }
 
 #[test]
+fn one_connection_to_a_provider_serves_every_worker() {
+    let upstream = Upstream::json(200, "{}");
+    let config = table::fallback(&[upstream.address]).replace("  alpha:\n", "  alpha:\n    max_connections: 1\n");
+    let faregate = Faregate::start(&table::with(&config, "server: { workers: 4 }"));
+    // Workers take turns with connections, so that the one that is kept belongs to another worker most of the time.
+    let mut clients: Vec<_> = (0..8).map(|_| Client::connect(faregate.api)).collect();
+    for _ in 0..3 {
+        for client in &mut clients {
+            client.post("/v1/chat/completions", &[], CHAT);
+            client.response().expect(200);
+        }
+    }
+    assert_eq!(upstream.connections(), 1);
+}
+
+#[test]
 fn inbound_keys_are_asked_for_and_never_leave() {
     let upstream = Upstream::json(200, "{}");
     let config = table::with(

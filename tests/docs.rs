@@ -107,7 +107,7 @@ fn commands_run_or_are_known_to_run_elsewhere() {
 }
 
 fn run(command: &str, place: &str, directory: &Path, configuration: &str, faregate: &Faregate) {
-    let ours = ["check", "explain", "presets", "prices", "schema", "help", "--"];
+    let ours = ["advise", "bill", "check", "explain", "presets", "prices", "schema", "help", "--"];
     let text = if command.starts_with("curl ") {
         command
             .replace("127.0.0.1:4000", &faregate.api.to_string())

@@ -34,14 +34,59 @@ impl Money {
         decimal(text, DECIMALS).map(|(atto, _)| Self(atto))
     }
 
+    /// Appends the amount in dollars as its [`Display`](fmt::Display) shows it: a plain decimal without needless zeros.
+    pub fn write_to(self, out: &mut Vec<u8>) {
+        const ONE: u128 = 10_u128.pow(DECIMALS);
+        if self.0 < 0 {
+            out.push(b'-');
+        }
+        let atto = self.0.unsigned_abs();
+        // Below 18 dollars, as nearly all costs of calls are, 64 bits do.
+        let (whole, mut fraction) = match u64::try_from(atto) {
+            Ok(atto) => (u128::from(atto / ONE as u64), atto % ONE as u64),
+            Err(_) => (atto / ONE, (atto % ONE) as u64),
+        };
+        out.extend_from_slice(itoa::Buffer::new().format(whole).as_bytes());
+        if fraction == 0 {
+            return;
+        }
+        let mut digits = [b'0'; DECIMALS as usize];
+        for digit in digits.iter_mut().rev() {
+            *digit += (fraction % 10) as u8;
+            fraction /= 10;
+        }
+        let len = digits.iter().rposition(|digit| *digit != b'0').map_or(0, |last| last + 1);
+        out.push(b'.');
+        out.extend_from_slice(&digits[..len]);
+    }
+
     /// This amount times a share in millionths, rounded half away from zero: 55,000 is 5.5 percent.
     pub fn share(self, millionths: i64) -> Self {
-        const MILLION: i128 = 1_000_000;
-        let (whole, rest) = (self.0 / MILLION, self.0 % MILLION);
-        let rest = rest * i128::from(millionths);
-        let half = if rest < 0 { -MILLION / 2 } else { MILLION / 2 };
-        Self(whole.saturating_mul(millionths.into()).saturating_add((rest + half) / MILLION))
+        let (whole, rest) = millions(self.0);
+        let part = rounded_millions(rest * i128::from(millionths));
+        Self(whole.saturating_mul(millionths.into()).saturating_add(part))
     }
+
+    /// The amount in 1e-12 dollars, rounded half away from zero.
+    pub fn pico(self) -> i128 {
+        rounded_millions(self.0)
+    }
+}
+
+const MILLION: i64 = 1_000_000;
+
+/// Quotient and rest of a division by a million. Costs of calls fit 64 bits, where dividing is many times faster.
+fn millions(number: i128) -> (i128, i128) {
+    match i64::try_from(number) {
+        Ok(number) => ((number / MILLION).into(), (number % MILLION).into()),
+        Err(_) => (number / i128::from(MILLION), number % i128::from(MILLION)),
+    }
+}
+
+/// A millionth of a number, rounded half away from zero.
+fn rounded_millions(number: i128) -> i128 {
+    let half = i128::from(MILLION / 2);
+    millions(number.saturating_add(if number < 0 { -half } else { half })).0
 }
 
 /// Reads a decimal as a whole number of 10^-`scale`, and whether that is exact.
@@ -146,6 +191,7 @@ mod tests {
             ("1E+2", "100"),
             ("12.50", "12.5"),
             ("-3.25", "-3.25"),
+            ("12345678901.000000000000000001", "12345678901.000000000000000001"),
             ("0.1234567890123456785", "0.123456789012345679"),
             ("0.00010428125000000001e0", "0.00010428125"),
             ("5e-19", "0.000000000000000001"),
@@ -154,6 +200,9 @@ mod tests {
             ("0e999999999", "0"),
         ] {
             assert_eq!(shown(text).as_deref(), Some(want), "{text}");
+            let mut out = Vec::new();
+            Money::parse(text).unwrap_or_default().write_to(&mut out);
+            assert_eq!(String::from_utf8_lossy(&out), want, "{text}");
         }
         for bad in
             ["", "-", ".5", "5.", "1e", "e5", "1.2.3", "0x10", "1 ", "NaN", "1e30", "--1", "+1", "1e9999999999999"]

@@ -1,5 +1,8 @@
 //! Subcommands. Exit status: 0 all is well, 1 something was found or failed, 2 a wrong command line.
 
+mod advise;
+mod bill;
+mod calls;
 mod check;
 mod explain;
 mod metrics;
@@ -44,6 +47,8 @@ enum Command {
     Schema(schema::SchemaArgs),
     Presets(presets::PresetsArgs),
     Prices(prices::PricesArgs),
+    Bill(bill::BillArgs),
+    Advise(advise::AdviseArgs),
     /// Print the reference of all metrics.
     #[command(hide = true)]
     Metrics,
@@ -59,6 +64,8 @@ impl Cli {
             Command::Schema(args) => schema::schema(&args),
             Command::Presets(args) => presets::presets(&args),
             Command::Prices(args) => prices::prices(&args),
+            Command::Bill(args) => bill::bill(&args),
+            Command::Advise(args) => advise::advise(&args),
             Command::Metrics => metrics::run(),
         }
     }

@@ -43,6 +43,11 @@ pub(super) struct Member<'a> {
 }
 
 impl<'a> Member<'a> {
+    /// The key as it was written: escapes and all, without its quotes.
+    pub(super) fn written_key(&self) -> &'a [u8] {
+        self.key
+    }
+
     /// The key with its escapes undone; one that is no text at all matches nothing.
     pub(super) fn key(&self) -> Cow<'a, [u8]> {
         if memchr::memchr(b'\\', self.key).is_none() {

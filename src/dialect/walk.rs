@@ -4,7 +4,11 @@
 //! match (what is read here was written by a provider and goes to the client unchanged); for a whole body in memory
 //! see `json`.
 
-use super::json;
+use std::ops::Range;
+
+use smallvec::{SmallVec, smallvec};
+
+use super::json::{self, Members};
 
 /// Longest value that is kept. A longer one counts as not seen.
 pub(super) const MAX_VALUE: usize = 64 * 1024;
@@ -36,9 +40,12 @@ pub(super) struct Walker {
     level: u32,
     escaped: bool,
     key: Vec<u8>,
-    capture: Option<usize>,
-    buffer: Vec<u8>,
-    found: Vec<Option<Vec<u8>>>,
+    /// The key whose value is being kept, and where in `values` it begins.
+    capture: Option<(usize, usize)>,
+    /// Values that were picked, one after the other.
+    values: Vec<u8>,
+    /// Where in `values` each key's stands.
+    found: SmallVec<[Option<Range<usize>>; 12]>,
     /// Which keys were met, one bit each, whatever became of their values.
     met: u64,
 }
@@ -75,10 +82,11 @@ impl Walker {
             depth: 0,
             level: 1,
             escaped: false,
+            // Grown once, and only for what comes in pieces.
             key: Vec::new(),
             capture: None,
-            buffer: Vec::new(),
-            found: vec![None; picks.keys.len()],
+            values: Vec::new(),
+            found: smallvec![None; picks.keys.len()],
             met: 0,
         }
     }
@@ -106,11 +114,17 @@ impl Walker {
     /// The last complete value of `key`.
     pub(super) fn value(&self, key: &str) -> Option<&[u8]> {
         let index = self.picks.keys.iter().position(|k| *k == key)?;
-        self.found[index].as_deref()
+        self.values.get(self.found[index].clone()?)
     }
 
     /// Reads the next piece; how much of it belongs to the object.
     pub(super) fn feed(&mut self, piece: &[u8]) -> usize {
+        if self.mode == Mode::Start
+            && self.picks.inside.is_empty()
+            && let Some(end) = self.whole(piece)
+        {
+            return end;
+        }
         let mut bytes = piece;
         while !bytes.is_empty() {
             let used = match self.mode {
@@ -125,6 +139,31 @@ impl Walker {
             bytes = &bytes[used..];
         }
         piece.len() - bytes.len()
+    }
+
+    /// Reads an object that is there in one piece, as most are, member by member; where it ends. `None` when it is not,
+    /// or is not as it should be: then it is read as it comes.
+    fn whole(&mut self, bytes: &[u8]) -> Option<usize> {
+        let mut at: SmallVec<[Option<Range<usize>>; 12]> = smallvec![None; self.picks.keys.len()];
+        let mut members = Members::open(bytes, 0).ok()?;
+        while let Some(member) = members.next().ok()? {
+            let Some(index) = self.picks.keys.iter().position(|key| key.as_bytes() == member.written_key()) else {
+                continue;
+            };
+            self.met |= 1 << index;
+            if member.span.len() <= MAX_VALUE {
+                at[index] = Some(member.span);
+            }
+        }
+        self.values.reserve_exact(at.iter().flatten().map(Range::len).sum());
+        for (found, range) in self.found.iter_mut().zip(at) {
+            let Some(value) = range.and_then(|range| bytes.get(range)) else { continue };
+            let start = self.values.len();
+            self.values.extend_from_slice(value);
+            *found = Some(start..self.values.len());
+        }
+        self.mode = Mode::Complete;
+        Some(members.end())
     }
 
     fn start(&mut self, byte: u8) -> usize {
@@ -145,6 +184,7 @@ impl Walker {
         match byte {
             b'"' => {
                 self.key.clear();
+                self.key.reserve(MAX_KEY);
                 self.mode = Mode::Key;
             }
             b'}' => self.close(),
@@ -170,9 +210,9 @@ impl Walker {
             self.open();
             return 1;
         }
-        self.capture = self.picks.keys.iter().position(|key| key.as_bytes() == self.key);
-        self.met |= self.capture.map_or(0, |index| 1 << index);
-        self.buffer.clear();
+        let wanted = self.picks.keys.iter().position(|key| key.as_bytes() == self.key);
+        self.met |= wanted.map_or(0, |index| 1 << index);
+        self.capture = wanted.map(|index| (index, self.values.len()));
         match byte {
             b'"' => self.mode = Mode::Text,
             b'{' | b'[' => {
@@ -253,20 +293,30 @@ impl Walker {
             if bytes.ends_with(b"\"") && self.key.ends_with(b"\"") {
                 self.key.pop();
             }
-        } else if self.capture.is_some() {
-            if self.buffer.len() + bytes.len() > MAX_VALUE {
+        } else if let Some((_, start)) = self.capture {
+            if self.values.len() - start + bytes.len() > MAX_VALUE {
                 self.capture = None;
-                self.buffer = Vec::new();
+                self.values.truncate(start);
             } else {
-                self.buffer.extend_from_slice(bytes);
+                self.values.extend_from_slice(bytes);
             }
         }
     }
 
     fn value_ends(&mut self) {
         self.mode = Mode::Between;
-        if let Some(index) = self.capture.take() {
-            self.found[index] = Some(std::mem::take(&mut self.buffer));
+        let Some((index, start)) = self.capture.take() else { return };
+        if let Some(former) = self.found[index].replace(start..self.values.len()) {
+            self.forget(former);
+        }
+    }
+
+    /// Drops a value whose key was repeated, so that no body can make this grow.
+    fn forget(&mut self, former: Range<usize>) {
+        let gone = former.len();
+        self.values.drain(former.clone());
+        for range in self.found.iter_mut().flatten().filter(|range| range.start >= former.end) {
+            *range = range.start - gone..range.end - gone;
         }
     }
 }

@@ -1,6 +1,7 @@
 //! One attempt at one target: connect, send, and read as much of the answer as must be known before the client gets
 //! any of it.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -89,7 +90,7 @@ impl<'a> Attempt<'a> {
     }
 
     /// Makes the attempt. May be dropped at any await: the connection closes with it.
-    pub(super) async fn run(&self, exchange: &mut Exchange) -> Result<Ready, Failure> {
+    pub(super) async fn run(&self, exchange: &mut Exchange) -> Result<Box<Ready>, Box<Failure>> {
         exchange.attempt_at(&self.endpoint.host, self.endpoint.port);
         let provider = &self.target.provider;
         let addressed = self.call.addresses(provider);
@@ -109,7 +110,7 @@ impl<'a> Attempt<'a> {
         if !(200..300).contains(&head.status) {
             let refusal = Refusal::of_status(head.status).map(|refusal| refusal.with_key(&key));
             let (tap, rewritten, held, ended, received) = (None, false, SmallVec::new(), false, Instant::now());
-            return Ok(Ready { conn, head, tap, rewritten, held, ended, refusal, received });
+            return Ok(Box::new(Ready { conn, head, tap, rewritten, held, ended, refusal, received }));
         }
         let stream = is_event_stream(&head);
         let encoded = head.headers.get("content-encoding").is_some_and(|e| !e.eq_ignore_ascii_case(b"identity"));
@@ -125,7 +126,7 @@ impl<'a> Attempt<'a> {
             loop {
                 let idle = self.bound(self.target.timeouts.idle);
                 let hold = if stream { HOLD_FOR.saturating_sub(began.elapsed()) } else { idle };
-                let going_on = match within(idle.min(hold), conn.chunks(&mut raw)).await {
+                let going_on = match within(idle.min(hold), pin!(conn.chunks(&mut raw))).await {
                     Ok(read) => read.map_err(Failure::broken)?,
                     Err(_) if hold < idle => break,
                     Err(_) => return Err(Failure::timeout(idle)),
@@ -147,7 +148,7 @@ impl<'a> Attempt<'a> {
                 exchange.first_content();
             }
         }
-        Ok(Ready { conn, head, tap, rewritten, held, ended, refusal, received })
+        Ok(Box::new(Ready { conn, head, tap, rewritten, held, ended, refusal, received }))
     }
 
     /// Whether usage must be asked for on the client's behalf.
@@ -196,7 +197,7 @@ impl<'a> Attempt<'a> {
         head: &OutHead,
         body: &Bytes,
         exchange: &mut Exchange,
-    ) -> Result<(Conn, ResponseHead), Failure> {
+    ) -> Result<(Conn, ResponseHead), Box<Failure>> {
         let mut fresh = false;
         loop {
             let connect = self.bound(self.target.timeouts.connect);
@@ -204,13 +205,16 @@ impl<'a> Attempt<'a> {
             exchange.attempt_connected(opened.reused, opened.took);
             let mut conn = opened.conn;
             let first_byte = self.bound(self.target.timeouts.first_byte);
-            let talk = async {
-                let (sent, waited) = noting_waits(conn.send(head, RequestBody::Whole(body))).await;
-                sent?;
-                exchange.request_sent(waited);
-                conn.response(&head.method).await
+            let talked = {
+                let talk = pin!(async {
+                    let (sent, waited) = noting_waits(pin!(conn.send(head, RequestBody::Whole(body)))).await;
+                    sent?;
+                    exchange.request_sent(waited);
+                    conn.response(&head.method).await
+                });
+                within(first_byte, talk).await
             };
-            match within(first_byte, talk).await {
+            match talked {
                 Err(_) => return Err(Failure::timeout(first_byte)),
                 Ok(Ok(response)) => return Ok((conn, response)),
                 Ok(Err(error)) if opened.reused && error.is_silence() => fresh = true,
@@ -230,19 +234,23 @@ impl Ready {
     }
 
     /// Turns a refusal into a failure that keeps the provider's words.
-    pub(super) async fn into_failure(mut self, refusal: Refusal) -> Failure {
+    pub(super) async fn into_failure(mut self: Box<Self>, refusal: Refusal) -> Box<Failure> {
         let mut size: usize = self.held.iter().map(Bytes::len).sum();
-        let rest = async {
-            while !self.ended && size < MAX_REFUSAL {
-                let mut raw: SmallVec<[Bytes; 4]> = SmallVec::new();
-                let going_on = self.conn.chunks(&mut raw).await?;
-                size += raw.iter().map(Bytes::len).sum::<usize>();
-                self.held.extend(raw);
-                self.ended = !going_on;
-            }
-            Ok::<_, ExchangeError>(())
+        let read = {
+            let Self { conn, held, ended, .. } = &mut *self;
+            let rest = pin!(async {
+                while !*ended && size < MAX_REFUSAL {
+                    let mut raw: SmallVec<[Bytes; 4]> = SmallVec::new();
+                    let going_on = conn.chunks(&mut raw).await?;
+                    size += raw.iter().map(Bytes::len).sum::<usize>();
+                    held.extend(raw);
+                    *ended = !going_on;
+                }
+                Ok::<_, ExchangeError>(())
+            });
+            within(REFUSAL_PATIENCE, rest).await
         };
-        let complete = within(REFUSAL_PATIENCE, rest).await.is_ok_and(|read| read.is_ok()) && self.ended;
+        let complete = read.is_ok_and(|read| read.is_ok()) && self.ended;
         let retry_after = retry_after(&self.head);
         if complete {
             self.conn.release();
@@ -254,7 +262,7 @@ impl Ready {
         };
         let reply = complete.then_some(Reply { head: self.head, body, rewritten: self.rewritten });
         let on = refusal.on.unwrap_or(RetryOn::Broken);
-        Failure { on, outcome: refusal.outcome, blames: refusal.blames, reply, error, retry_after }
+        Box::new(Failure { on, outcome: refusal.outcome, blames: refusal.blames, reply, error, retry_after })
     }
 }
 

@@ -1,5 +1,6 @@
 //! Attempts at targets, in order, until one answers or none is left.
 
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -44,7 +45,7 @@ pub(super) async fn run<D: Downstream>(
             let attempt = Attempt::new(call, &request, &target, model.as_deref(), deadline, more)?;
             marks.count(&attempt);
             exchange.begin_attempt(attempt.meter);
-            let Some(tried) = unless_gone(down, attempt.run(exchange)).await else {
+            let Some(tried) = unless_gone(down, pin!(attempt.run(exchange))).await else {
                 exchange.end_attempt(Outcome::ClientDisconnected);
                 return Ok(());
             };
@@ -60,7 +61,7 @@ pub(super) async fn run<D: Downstream>(
                         relay::run(call, &target, deadline, ready, &marks, down, exchange).await;
                         return Ok(());
                     };
-                    let Some(failure) = unless_gone(down, ready.into_failure(refusal)).await else {
+                    let Some(failure) = unless_gone(down, pin!(Box::pin(ready.into_failure(refusal)))).await else {
                         exchange.end_attempt(Outcome::ClientDisconnected);
                         return Ok(());
                     };
@@ -85,7 +86,7 @@ pub(super) async fn run<D: Downstream>(
                 break;
             }
             again += 1;
-            if unless_gone(down, tokio::time::sleep(pause)).await.is_none() {
+            if unless_gone(down, pin!(tokio::time::sleep(pause))).await.is_none() {
                 return Ok(());
             }
         }
@@ -93,13 +94,13 @@ pub(super) async fn run<D: Downstream>(
     drop(candidates);
     let failed = failed.ok_or_else(|| ClientError::new(Kind::NoRoute, "the route has no target for this call"))?;
     let told = Marks { attempts: marks.attempts, ..failed.marks };
-    rescue::give_up(call, failed.failure, &told, down, exchange).await;
+    Box::pin(rescue::give_up(call, failed.failure, &told, down, exchange)).await;
     Ok(())
 }
 
 /// A failure, and whose it was.
 struct Failed {
-    failure: Failure,
+    failure: Box<Failure>,
     marks: Marks,
 }
 
@@ -114,7 +115,7 @@ impl Failed {
 }
 
 /// Runs `work` unless the client goes away first.
-pub(super) async fn unless_gone<D: Downstream, T>(down: &mut D, work: impl Future<Output = T>) -> Option<T> {
+pub(super) async fn unless_gone<D: Downstream, T>(down: &mut D, work: Pin<&mut impl Future<Output = T>>) -> Option<T> {
     tokio::select! {
         biased;
         done = work => Some(done),

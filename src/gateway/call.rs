@@ -79,7 +79,7 @@ pub async fn serve<D: Downstream>(gateway: &Gateway, head: &RequestHead, down: &
     let call = Call { gateway, live, head, rest, vendor, api, dialect, operation, native, accepted, seed };
     if let Err(error) = call.run(down, &mut exchange).await {
         let marks = Marks { request_id: exchange.request_id().into(), ..Marks::default() };
-        rescue::answer(&call, &error, &marks, down, &mut exchange).await;
+        Box::pin(rescue::answer(&call, &error, &marks, down, &mut exchange)).await;
     }
 }
 
@@ -97,7 +97,7 @@ impl<'a> Call<'a> {
         if self.reads_body() {
             self.serve_read(down, exchange).await
         } else {
-            passthrough::serve(self, down, exchange).await
+            Box::pin(passthrough::serve(self, down, exchange)).await
         }
     }
 

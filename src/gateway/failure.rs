@@ -43,7 +43,7 @@ pub(super) struct Failure {
 }
 
 impl Failure {
-    pub(super) fn connect(error: ConnectError) -> Self {
+    pub(super) fn connect(error: ConnectError) -> Box<Self> {
         let outcome = match error {
             ConnectError::Timeout { .. } => Outcome::UpstreamTimeout,
             _ => Outcome::UpstreamConnect,
@@ -51,30 +51,30 @@ impl Failure {
         // A limit of our own says nothing of the provider.
         let blames = !matches!(error, ConnectError::Exhausted { .. });
         let error = ClientError::new(Kind::UpstreamConnect, "no connection to the provider").with_source(error);
-        Self { on: RetryOn::Connect, outcome, blames, reply: None, error, retry_after: None }
+        Box::new(Self { on: RetryOn::Connect, outcome, blames, reply: None, error, retry_after: None })
     }
 
-    pub(super) fn timeout(after: Duration) -> Self {
+    pub(super) fn timeout(after: Duration) -> Box<Self> {
         let message = format!("the provider did not answer within {after:?}");
         let error = ClientError::new(Kind::UpstreamTimeout, message);
         let outcome = Outcome::UpstreamTimeout;
-        Self { on: RetryOn::Timeout, outcome, blames: true, reply: None, error, retry_after: None }
+        Box::new(Self { on: RetryOn::Timeout, outcome, blames: true, reply: None, error, retry_after: None })
     }
 
-    pub(super) fn broken(error: ExchangeError) -> Self {
+    pub(super) fn broken(error: ExchangeError) -> Box<Self> {
         let error = ClientError::new(Kind::UpstreamBroken, "the provider's answer broke off or made no sense")
             .with_source(error);
         let outcome = Outcome::UpstreamError;
-        Self { on: RetryOn::Broken, outcome, blames: true, reply: None, error, retry_after: None }
+        Box::new(Self { on: RetryOn::Broken, outcome, blames: true, reply: None, error, retry_after: None })
     }
 
     /// A key is configured but cannot be read.
-    pub(super) fn no_key(provider: &str) -> Self {
+    pub(super) fn no_key(provider: &str) -> Box<Self> {
         let message =
             format!("no key for the provider `{provider}`: its environment variable or file is empty or missing");
         let error = ClientError::new(Kind::UpstreamConnect, message);
         let outcome = Outcome::UpstreamRejected;
-        Self { on: RetryOn::Unauthorized, outcome, blames: false, reply: None, error, retry_after: None }
+        Box::new(Self { on: RetryOn::Unauthorized, outcome, blames: false, reply: None, error, retry_after: None })
     }
 }
 

@@ -2,6 +2,7 @@
 //! stream both ways, so there is one attempt only. Where an answer tells of usage it is read on its way, without
 //! holding back a byte; all others go by unread.
 
+use std::pin::pin;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -93,7 +94,7 @@ pub(super) async fn serve<D: Downstream>(
     let mut fresh = !replayable;
     let (conn, answered) = loop {
         let opened = link.open(endpoint, target.timeouts.connect, fresh);
-        let opened = match unless_gone(down, opened).await {
+        let opened = match unless_gone(down, pin!(opened)).await {
             None => {
                 exchange.end_attempt(Outcome::ClientDisconnected);
                 return Ok(());
@@ -222,7 +223,7 @@ async fn talk<D: Downstream>(
     let in_time = |sent: Result<Result<(), ExchangeError>, _>| {
         sent.map_err(|_| Broken::Slow(patience))?.map_err(Broken::Upstream)
     };
-    let (sent, waited) = noting_waits(within(patience, conn.send(head, body))).await;
+    let (sent, waited) = noting_waits(pin!(within(patience, pin!(conn.send(head, body))))).await;
     in_time(sent)?;
     let mut uploading = matches!(body, RequestBody::Streamed(_));
     let mut received = 0;
@@ -242,11 +243,11 @@ async fn talk<D: Downstream>(
                 if let Some(limit) = upload.limit.filter(|limit| received > *limit) {
                     return Err(Broken::Client(ReadError::TooLarge { limit }));
                 }
-                unless_gone(down, within(patience, conn.send_chunk(&chunk))).await
+                unless_gone(down, pin!(within(patience, pin!(conn.send_chunk(&chunk))))).await
             }
             Ok(None) => {
                 uploading = false;
-                unless_gone(down, within(patience, conn.end_body())).await
+                unless_gone(down, pin!(within(patience, pin!(conn.end_body())))).await
             }
             Err(ReadError::Closed) => return Ok(None),
             Err(error) => return Err(Broken::Client(error)),
@@ -255,7 +256,7 @@ async fn talk<D: Downstream>(
         in_time(sent)?;
     }
     exchange.request_sent(waited);
-    match unless_gone(down, within(patience, conn.response(&head.method))).await {
+    match unless_gone(down, pin!(within(patience, pin!(conn.response(&head.method))))).await {
         None => Ok(None),
         Some(waited) => waited.map_err(|_| Broken::Slow(patience))?.map(Some).map_err(Broken::Upstream),
     }
@@ -276,7 +277,7 @@ async fn relay<D: Downstream>(
     let mut received = Instant::now();
     loop {
         let end = if ended { End::Now(conn.trailers()) } else { End::NotYet };
-        let (sent, waited) = noting_waits(down.send(&chunks, end)).await;
+        let (sent, waited) = noting_waits(pin!(down.send(&chunks, end))).await;
         exchange.chunk_in_out(received.elapsed().saturating_sub(waited));
         if sent.is_err() {
             return Err(Outcome::ClientDisconnected);
@@ -286,7 +287,7 @@ async fn relay<D: Downstream>(
         if ended {
             return Ok(());
         }
-        let next = unless_gone(down, within(target.timeouts.idle, conn.chunks(&mut raw))).await;
+        let next = unless_gone(down, pin!(within(target.timeouts.idle, pin!(conn.chunks(&mut raw))))).await;
         received = Instant::now();
         match next {
             None => return Err(Outcome::ClientDisconnected),
@@ -311,7 +312,7 @@ async fn relay<D: Downstream>(
 async fn fail<D: Downstream>(
     call: &Call<'_>,
     target: &Target,
-    failure: Failure,
+    failure: Box<Failure>,
     marks: &Marks,
     down: &mut D,
     exchange: &mut Exchange,

@@ -3,12 +3,14 @@
 //! After the first byte there is no falling back: a provider that breaks off ends the answer with the dialect's own
 //! error event, or, where the answer is no event stream, visibly unfinished.
 
+use std::pin::pin;
 use std::time::Instant;
 
 use bytes::Bytes;
 use smallvec::SmallVec;
 
 use super::attempt::{Ready, feed};
+use super::attempts::unless_gone;
 use super::call::Call;
 use super::downstream::{Downstream, End};
 use super::failure::Refusal;
@@ -25,31 +27,36 @@ pub(super) async fn run<D: Downstream>(
     call: &Call<'_>,
     target: &Target,
     deadline: Instant,
-    mut ready: Ready,
+    ready: Box<Ready>,
     marks: &Marks,
     down: &mut D,
     exchange: &mut Exchange,
 ) {
-    let status = ready.head.status;
+    let Ready { conn, head, mut tap, rewritten, held: mut out, mut ended, refusal, mut received } = *ready;
+    let mut conn = Some(conn);
+    let status = head.status;
     let mut verdict = Verdict { health: &target.health, given: false };
-    match ready.refusal {
+    match refusal {
         Some(refusal) => verdict.give(!refusal.blames),
-        None if ready.tap.as_ref().is_none_or(Tap::content_started) => verdict.give(true),
+        None if tap.as_ref().is_none_or(Tap::content_started) => verdict.give(true),
         None => {}
     }
-    let whole = ready.ended.then(|| ready.held.iter().map(Bytes::len).sum());
-    let mut answer = forward::answer(&ready.head, &call.head.method, ready.rewritten, whole);
+    let whole = ended.then(|| out.iter().map(Bytes::len).sum());
+    let mut answer = forward::answer(&head, &call.head.method, rewritten, whole);
     answer.mark(call.gateway, marks);
     down.start(&answer);
     let stream = matches!(answer.length, super::BodyLength::Unknown);
-    let mut out = std::mem::take(&mut ready.held);
-    let mut ended = ready.ended;
-    let mut received = ready.received;
     let mut raw: SmallVec<[Bytes; 4]> = SmallVec::new();
     let mut patience = Patience::default();
     let outcome = loop {
-        let end = if ended { End::Now(ready.conn.trailers()) } else { End::NotYet };
-        let (sent, waited) = noting_waits(down.send(&out, end)).await;
+        let mut trailers = None;
+        if ended && let Some(conn) = conn.take() {
+            // The provider has said everything: a client that takes it slowly keeps no connection from other calls.
+            trailers = conn.trailers().cloned();
+            conn.release();
+        }
+        let end = if ended { End::Now(trailers.as_ref()) } else { End::NotYet };
+        let (sent, waited) = noting_waits(pin!(down.send(&out, end))).await;
         exchange.chunk_in_out(received.elapsed().saturating_sub(waited));
         if sent.is_err() {
             break Outcome::ClientDisconnected;
@@ -57,23 +64,24 @@ pub(super) async fn run<D: Downstream>(
         exchange.add_sent(out.iter().map(Bytes::len).sum());
         out.clear();
         if ended {
-            let (outcome, healthy) = settle(ready.tap.as_ref(), status, ready.refusal);
+            let (outcome, healthy) = settle(tap.as_ref(), status, refusal);
             verdict.give(healthy);
             break outcome;
         }
         let idle = target.timeouts.idle.min(deadline.saturating_duration_since(Instant::now()));
-        let next = tokio::select! {
-            biased;
-            next = patience.within(idle, ready.conn.chunks(&mut raw)) => next,
-            () = down.closed() => break Outcome::ClientDisconnected,
+        let next = {
+            let Some(conn) = &mut conn else { break Outcome::Internal };
+            let chunks = pin!(conn.chunks(&mut raw));
+            unless_gone(down, pin!(patience.within(idle, chunks))).await
         };
+        let Some(next) = next else { break Outcome::ClientDisconnected };
         received = Instant::now();
         match next {
             Ok(Ok(going_on)) => {
-                let before = ready.tap.as_ref().is_some_and(Tap::content_started);
-                feed(&mut ready.tap, &mut raw, &mut out, going_on);
+                let before = tap.as_ref().is_some_and(Tap::content_started);
+                feed(&mut tap, &mut raw, &mut out, going_on);
                 ended = !going_on;
-                match &ready.tap {
+                match &tap {
                     Some(tap) if tap.content_started() && !before => {
                         exchange.first_content();
                         verdict.give(true);
@@ -83,9 +91,9 @@ pub(super) async fn run<D: Downstream>(
                 }
             }
             // All of it was said; only the connection's end was not as it should be.
-            broken if ready.tap.as_ref().is_some_and(|tap| tap.is_event_stream() && tap.ended()) => {
+            broken if tap.as_ref().is_some_and(|tap| tap.is_event_stream() && tap.ended()) => {
                 tracing::debug!(target: "faregate::call", request_id = exchange.request_id(), ?broken, "broken after the end");
-                feed(&mut ready.tap, &mut raw, &mut out, false);
+                feed(&mut tap, &mut raw, &mut out, false);
                 ended = true;
             }
             broken => {
@@ -96,12 +104,12 @@ pub(super) async fn run<D: Downstream>(
                     _ => ClientError::new(Kind::UpstreamTimeout, format!("the provider sent nothing for {idle:?}")),
                 };
                 verdict.overturn();
-                feed(&mut ready.tap, &mut raw, &mut out, true);
+                feed(&mut tap, &mut raw, &mut out, true);
                 // Inside an event nothing can be added that the client's parser would understand; where events are
                 // held back until they are whole, the client never saw its beginning.
-                let mid_event = !ready.rewritten && ready.tap.as_ref().is_some_and(Tap::mid_event);
+                let mid_event = !rewritten && tap.as_ref().is_some_and(Tap::mid_event);
                 tracing::debug!(target: "faregate::call", request_id = exchange.request_id(), %error, source = ?error.source, "broken stream");
-                if stream && is_events(&ready) && !mid_event {
+                if stream && is_events(tap.as_ref()) && !mid_event {
                     let event =
                         dialect::encode_stream_error(call.dialect, call.operation, &error, exchange.request_id());
                     out.push(event);
@@ -110,19 +118,16 @@ pub(super) async fn run<D: Downstream>(
                     let _gone = down.send(&out, End::NotYet).await;
                     down.abort();
                 }
-                finish(&ready, exchange, Outcome::StreamBroken, status);
+                finish(tap.as_ref(), exchange, Outcome::StreamBroken, status);
                 return;
             }
         }
     };
-    finish(&ready, exchange, outcome, status);
-    if ended && outcome != Outcome::ClientDisconnected {
-        ready.conn.release();
-    }
+    finish(tap.as_ref(), exchange, outcome, status);
 }
 
-fn is_events(ready: &Ready) -> bool {
-    ready.tap.as_ref().is_some_and(Tap::is_event_stream)
+fn is_events(tap: Option<&Tap>) -> bool {
+    tap.is_some_and(Tap::is_event_stream)
 }
 
 /// What an answer that arrived whole counts as, and whether it speaks for the target's health.
@@ -160,8 +165,8 @@ impl Verdict<'_> {
     }
 }
 
-fn finish(ready: &Ready, exchange: &mut Exchange, outcome: Outcome, status: u16) {
-    if let Some(tap) = &ready.tap {
+fn finish(tap: Option<&Tap>, exchange: &mut Exchange, outcome: Outcome, status: u16) {
+    if let Some(tap) = tap {
         exchange.set_usage(tap.usage());
         exchange.set_charge(tap.stated_cost(), tap.service_tier(), tap.served_by());
         if let Some(model) = tap.served_model() {

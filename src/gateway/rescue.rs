@@ -94,12 +94,12 @@ async fn tell<D: Downstream>(
 /// Answers with the most meaningful of all attempts' failures: a provider's own reply where there is one.
 pub(super) async fn give_up<D: Downstream>(
     call: &Call<'_>,
-    failure: Failure,
+    failure: Box<Failure>,
     marks: &Marks,
     down: &mut D,
     exchange: &mut Exchange,
 ) {
-    let Failure { outcome, reply, error, retry_after, .. } = failure;
+    let Failure { outcome, reply, error, retry_after, .. } = *failure;
     let Some(reply) = reply else {
         let status = error.status();
         tell(call, &error, status, outcome, marks, down, exchange).await;

@@ -1,9 +1,9 @@
-//! The field lines of a head: spans into the bytes that were read. No allocation up to 24 fields.
+//! The field lines of a head: spans into the bytes that were read. One allocation: a list kept
+//! inside the head would be copied with it at each of its steps through a call.
 
 use std::fmt;
 
 use bytes::Bytes;
-use smallvec::SmallVec;
 
 /// Where a name or value stands in the block. 32 bits: heads are limited to far less than 4 GiB.
 #[derive(Debug, Clone, Copy)]
@@ -72,7 +72,7 @@ impl Seen {
 #[derive(Clone, Default)]
 pub struct Headers {
     block: Bytes,
-    fields: SmallVec<[(Span, Span); 24]>,
+    fields: Vec<(Span, Span)>,
     seen: Seen,
 }
 
@@ -135,7 +135,7 @@ impl fmt::Debug for Headers {
 /// Fields found in a block that is still borrowed; becomes [`Headers`] once the block is split off the read buffer.
 #[derive(Default)]
 pub(super) struct FieldList {
-    fields: SmallVec<[(Span, Span); 24]>,
+    fields: Vec<(Span, Span)>,
     seen: Seen,
 }
 
@@ -143,6 +143,7 @@ impl FieldList {
     /// Notes the tokenizer's fields, all of them slices of `block`. Returns false when one of the lines (or the
     /// empty line that ends the block) does not end in CRLF: the tokenizer accepts a bare LF.
     pub(super) fn read(&mut self, block: &[u8], fields: &[httparse::Header<'_>]) -> bool {
+        self.fields.reserve_exact(fields.len());
         let mut crlf = block.ends_with(b"\r\n\r\n") || block == b"\r\n";
         for field in fields {
             let name = Span::of(field.name.as_bytes(), block);

@@ -2,13 +2,29 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// RFC 3339 in UTC with microseconds, such as `2026-11-22T10:00:00.000123Z`.
-pub(super) fn rfc3339(at: SystemTime) -> String {
+/// Appends RFC 3339 in UTC with microseconds, such as `2026-11-22T10:00:00.000123Z`.
+pub(super) fn write_rfc3339(at: SystemTime, out: &mut Vec<u8>) {
     let since = at.duration_since(UNIX_EPOCH).unwrap_or_default();
     let (days, second) = (since.as_secs() / 86_400, since.as_secs() % 86_400);
     let (year, month, day) = civil(days);
-    let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{:06}Z", since.subsec_micros())
+    for (number, width, after) in [
+        (year, 4, b'-'),
+        (month, 2, b'-'),
+        (day, 2, b'T'),
+        (second / 3600, 2, b':'),
+        (second / 60 % 60, 2, b':'),
+        (second % 60, 2, b'.'),
+        (u64::from(since.subsec_micros()), 6, b'Z'),
+    ] {
+        let mut digits = [b'0'; 6];
+        let mut rest = number;
+        for digit in digits[..width].iter_mut().rev() {
+            *digit += (rest % 10) as u8;
+            rest /= 10;
+        }
+        out.extend_from_slice(&digits[..width]);
+        out.push(after);
+    }
 }
 
 /// Days since 1970-01-01 as year, month, day: `civil_from_days` of Howard Hinnant's "chrono-compatible low-level date
@@ -39,7 +55,9 @@ mod tests {
             (1_735_689_599, "2024-12-31T23:59:59.000042Z"),
             (4_107_542_400, "2100-03-01T00:00:00.000042Z"),
         ] {
-            assert_eq!(rfc3339(UNIX_EPOCH + Duration::new(seconds, 42_000)), text);
+            let mut out = Vec::new();
+            write_rfc3339(UNIX_EPOCH + Duration::new(seconds, 42_000), &mut out);
+            assert_eq!(String::from_utf8(out).unwrap(), text);
         }
     }
 }

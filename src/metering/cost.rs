@@ -1,12 +1,10 @@
 //! What a call cost: the answer's own statement and the provider's terms become list, billed and effective cost.
 
 use std::collections::HashMap;
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, OnceLock};
 
+use ahash::RandomState;
 use parking_lot::RwLock;
-use serde::Serialize;
-use serde_json::value::RawValue;
 
 use super::exchange::Call;
 use super::target::{AppSeries, Series};
@@ -33,7 +31,8 @@ pub struct Charge {
 #[derive(Default)]
 pub(super) struct Prices {
     seller: Option<Arc<Seller>>,
-    resolved: RwLock<HashMap<u64, Arc<Resolved>>>,
+    state: RandomState,
+    resolved: RwLock<HashMap<u64, Arc<Resolved>, RandomState>>,
 }
 
 struct Resolved {
@@ -45,7 +44,7 @@ struct Resolved {
 
 impl Prices {
     pub(super) fn of(seller: Option<Arc<Seller>>) -> Self {
-        Self { seller, resolved: RwLock::default() }
+        Self { seller, ..Self::default() }
     }
 
     /// Prices one call; `None` where nobody said who sells.
@@ -57,9 +56,7 @@ impl Prices {
         sale: &Sale<'_>,
     ) -> Option<(Assessment, Option<u64>)> {
         let seller = self.seller.as_ref()?;
-        let mut hasher = DefaultHasher::new();
-        (sent, served, by).hash(&mut hasher);
-        let key = hasher.finish();
+        let key = self.state.hash_one((sent, served, by));
         let fits = |r: &Resolved| *r.sent == *sent && r.served.as_deref() == served && r.served_by.as_deref() == by;
         let found = self.resolved.read().get(&key).filter(|resolved| fits(resolved)).map(Arc::clone);
         let resolved = found.unwrap_or_else(|| {
@@ -144,19 +141,18 @@ impl Call {
 
 /// An amount as metrics count it, rounded to 1e-12 dollars; nothing where it is negative.
 fn pico(amount: Money) -> u64 {
-    const PICO: i128 = 1_000_000;
-    u64::try_from(amount.atto().saturating_add(PICO / 2) / PICO).unwrap_or(0)
+    u64::try_from(amount.pico()).unwrap_or(0)
 }
 
 /// The money of a usage record. Amounts are in dollars, to the last digit; what is not known is null.
-#[derive(Debug, Serialize)]
+#[derive(Debug)]
 pub struct CostRecord {
     /// At the list price.
-    pub list: Option<Dollar>,
+    pub list: Option<Money>,
     /// What the account is charged.
-    pub billed: Option<Dollar>,
+    pub billed: Option<Money>,
     /// Billed, and fees on top.
-    pub effective: Option<Dollar>,
+    pub effective: Option<Money>,
     /// Where billed is known from: `reported`, `card` or `list`.
     pub cost_source: Option<&'static str>,
     /// Why there is no effective cost.
@@ -166,21 +162,11 @@ pub struct CostRecord {
 impl CostRecord {
     pub(super) fn of(it: &Assessment) -> Self {
         Self {
-            list: it.list.ok().map(Dollar),
-            billed: it.billed.ok().map(|billed| Dollar(billed.amount)),
-            effective: it.effective.ok().map(Dollar),
+            list: it.list.ok(),
+            billed: it.billed.ok().map(|billed| billed.amount),
+            effective: it.effective.ok(),
             cost_source: it.billed.ok().map(|billed| billed.source.as_str()),
             unpriced: it.effective.err().map(|why| why.to_string()),
         }
-    }
-}
-
-/// An amount, written with all its digits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Dollar(pub Money);
-
-impl Serialize for Dollar {
-    fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
-        RawValue::from_string(self.0.to_string()).map_err(serde::ser::Error::custom)?.serialize(s)
     }
 }

@@ -10,7 +10,7 @@ use super::meter::Meter;
 use super::outcome::Outcome;
 use super::random;
 use super::request_id::RequestId;
-use super::target::TargetMeter;
+use super::target::{Series, TargetMeter};
 use super::trace::{CallTrace, TraceParent};
 use crate::chat::{ServiceTier, StatedCost, UsageReport};
 use crate::dialect::{DialectId, Operation};
@@ -72,6 +72,8 @@ pub(super) struct Attempt {
     pub(super) target: Arc<TargetMeter>,
     /// What it is counted under where the target names no model.
     pub(super) model: NameId,
+    /// Its metric handles, once it has ended.
+    pub(super) series: Option<Arc<Series>>,
     pub(super) span_id: u64,
     /// Host and port that it goes to.
     pub(super) server: Option<(Arc<str>, u16)>,
@@ -311,6 +313,7 @@ impl Call {
         let attempt = Attempt {
             target: Arc::clone(target),
             model,
+            series: None,
             span_id: if self.meter.spans.is_some() { random::nonzero() } else { 0 },
             server: None,
             started: now,

@@ -8,6 +8,7 @@ mod clock;
 mod cost;
 mod exchange;
 mod gen_ai;
+mod line;
 mod meter;
 mod outcome;
 mod random;
@@ -21,11 +22,11 @@ mod trace;
 #[cfg(test)]
 mod tests;
 
-pub use cost::{Charge, CostRecord, Dollar};
+pub use cost::{Charge, CostRecord};
 pub use exchange::{Exchange, Opened};
 pub use meter::{Meter, MeterError, MeterOptions, TraceOptions};
 pub use outcome::Outcome;
-pub use record::{AttemptRecord, Classes, Overhead, Record, Tokens, UnknownWord, UsageState};
+pub use record::{AttemptRecord, Overhead, Record, UsageState};
 pub use request_id::RequestId;
 pub use target::TargetMeter;
 pub use trace::TraceParent;

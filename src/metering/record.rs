@@ -1,27 +1,27 @@
-//! The usage record: one JSON line per call. Its fields are a public interface, documented in docs/usage-records.md.
+//! The usage record: one JSON line per call. Its fields are a public interface, documented in docs/usage-records.md;
+//! `line` writes them.
 
-use std::borrow::Cow;
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
-use serde::Serialize;
+use smallvec::SmallVec;
 
-use super::clock::rfc3339;
 use super::cost::CostRecord;
 use super::exchange::{Attempt, Call};
 use super::outcome::Outcome;
 use crate::chat::{Usage, UsageReport};
 
 /// One call, as it is written. Absent facts are `null`, never zero.
-#[derive(Debug, Serialize)]
+#[derive(Debug)]
 pub struct Record<'a> {
-    /// When the call was accepted, RFC 3339 in UTC.
-    pub time: String,
+    /// When the call was accepted.
+    pub time: SystemTime,
     /// The id that client and provider were sent.
     pub request_id: &'a str,
     /// The trace that the call belongs to, where there is one.
-    pub trace_id: Option<String>,
+    pub trace_id: Option<u128>,
     /// Who called.
-    pub app: Cow<'a, str>,
+    pub app: Arc<str>,
     /// The client's wire format.
     pub dialect: &'static str,
     /// What it asked for.
@@ -43,9 +43,9 @@ pub struct Record<'a> {
     /// The status that the client was sent.
     pub status: Option<u16>,
     /// Every try at a target, in order.
-    pub attempts: Vec<AttemptRecord<'a>>,
-    /// Tokens by class, or `"unknown"`.
-    pub tokens: Tokens,
+    pub attempts: SmallVec<[AttemptRecord<'a>; 2]>,
+    /// Tokens by class; `None` where the provider reported none, or the report never arrived.
+    pub tokens: Option<&'a Usage>,
     /// Where the tokens come from.
     pub usage_state: UsageState,
     /// What the call cost, where it could cost anything.
@@ -54,14 +54,14 @@ pub struct Record<'a> {
     pub served_by: Option<&'a str>,
     /// The tier of service, as far as it decides the price.
     pub service_tier: &'static str,
-    /// Streams: from the request sent to the provider to the first content, in milliseconds.
-    pub ttft_ms: Option<f64>,
-    /// Streams: from the call accepted to the first content, in milliseconds.
-    pub client_ttft_ms: Option<f64>,
-    /// From accepted to the last byte, in milliseconds.
-    pub duration_ms: f64,
-    /// Time inside Faregate, in microseconds.
-    pub overhead_us: Overhead,
+    /// Streams: from the request sent to the provider to the first content.
+    pub ttft: Option<Duration>,
+    /// Streams: from the call accepted to the first content.
+    pub client_ttft: Option<Duration>,
+    /// From accepted to the last byte.
+    pub duration: Duration,
+    /// Time inside Faregate.
+    pub overhead: Overhead,
     /// Size of the request's body.
     pub bytes_in: usize,
     /// Size of the answer's body as sent to the client.
@@ -69,7 +69,7 @@ pub struct Record<'a> {
 }
 
 /// One try at a target.
-#[derive(Debug, Serialize)]
+#[derive(Debug)]
 pub struct AttemptRecord<'a> {
     /// The provider.
     pub provider: &'a str,
@@ -79,56 +79,12 @@ pub struct AttemptRecord<'a> {
     pub outcome: &'static str,
     /// The provider's status, where it answered.
     pub status: Option<u16>,
-    /// How long it took, in milliseconds.
-    pub ms: f64,
-}
-
-/// Tokens by class, or that they are not known.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(untagged)]
-pub enum Tokens {
-    /// The word `unknown`: the provider reported none, or the report never arrived.
-    Unknown(UnknownWord),
-    /// As reported; the classes do not overlap.
-    Known(Classes),
-}
-
-/// The word `unknown`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum UnknownWord {
-    /// `"unknown"`.
-    Unknown,
-}
-
-/// See [`Usage`] for what each class holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct Classes {
-    /// Uncached prompt tokens.
-    pub input: u64,
-    /// Prompt tokens read from a cache.
-    pub cache_read: u64,
-    /// Prompt tokens written to a five-minute cache.
-    pub cache_write_5m: u64,
-    /// Prompt tokens written to a one-hour cache.
-    pub cache_write_1h: u64,
-    /// Generated tokens, reasoning and audio excluded.
-    pub output: u64,
-    /// Generated tokens of reasoning.
-    pub reasoning: u64,
-    /// Prompt tokens of audio.
-    pub audio_input: u64,
-    /// Generated tokens of audio.
-    pub audio_output: u64,
-    /// Prompt tokens of images.
-    pub image_input: u64,
-    /// Web searches that are charged beside tokens.
-    pub web_searches: u64,
+    /// How long it took.
+    pub took: Duration,
 }
 
 /// Where a call's token counts come from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum UsageState {
     /// The provider reported them.
     Reported,
@@ -138,13 +94,24 @@ pub enum UsageState {
     Unknown,
 }
 
-/// Time inside Faregate, in microseconds.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+impl UsageState {
+    /// The word in usage records.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Reported => "reported",
+            Self::Inconsistent => "inconsistent",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+/// Time inside Faregate.
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Overhead {
     /// Body complete to request sent over all attempts, without connecting, waiting for the provider, and pauses.
-    pub request: Option<f64>,
+    pub request: Option<Duration>,
     /// Each chunk of the answer from in to out, summed.
-    pub response: Option<f64>,
+    pub response: Option<Duration>,
 }
 
 impl<'a> Record<'a> {
@@ -158,13 +125,13 @@ impl<'a> Record<'a> {
         let last = call.attempts.last();
         let (tokens, usage_state) = tokens(&call.usage);
         let app = match &call.app_name {
-            Some(name) => Cow::Borrowed(&**name),
-            None => Cow::Owned(call.meter.apps.name(call.app).as_ref().to_owned()),
+            Some(name) => Arc::from(&**name),
+            None => call.meter.apps.name(call.app),
         };
         Self {
-            time: rfc3339(call.opened.request_id.at()),
+            time: call.opened.request_id.at(),
             request_id: call.opened.request_id.as_str(),
-            trace_id: call.trace.map(|trace| format!("{:032x}", trace.trace_id())),
+            trace_id: call.trace.map(|trace| trace.trace_id()),
             app,
             dialect: call.opened.dialect.as_str(),
             operation: call.opened.operation.as_str(),
@@ -182,12 +149,12 @@ impl<'a> Record<'a> {
             cost,
             served_by: call.charge.served_by.as_deref(),
             service_tier: call.charge.tier.as_str(),
-            ttft_ms: call.ttft().map(millis),
-            client_ttft_ms: call.client_ttft().map(millis),
-            duration_ms: millis(duration),
-            overhead_us: Overhead {
-                request: call.request_overhead.filter(|_| last.is_some_and(|a| a.sent.is_some())).map(micros),
-                response: call.response_overhead.map(micros),
+            ttft: call.ttft(),
+            client_ttft: call.client_ttft(),
+            duration,
+            overhead: Overhead {
+                request: call.request_overhead.filter(|_| last.is_some_and(|a| a.sent.is_some())),
+                response: call.response_overhead,
             },
             bytes_in: call.bytes_in,
             bytes_out: call.bytes_out,
@@ -202,41 +169,14 @@ fn attempt_record<'a>(call: &'a Call, attempt: &'a Attempt) -> AttemptRecord<'a>
         model: call.model_sent(&attempt.target),
         outcome: outcome.as_str(),
         status: attempt.status,
-        ms: millis(took),
+        took,
     }
 }
 
-fn tokens(report: &UsageReport) -> (Tokens, UsageState) {
+fn tokens(report: &UsageReport) -> (Option<&Usage>, UsageState) {
     match report {
-        UsageReport::Unknown => (Tokens::Unknown(UnknownWord::Unknown), UsageState::Unknown),
-        UsageReport::Reported(usage) => (Tokens::Known(usage.into()), UsageState::Reported),
-        UsageReport::Inconsistent(usage) => (Tokens::Known(usage.into()), UsageState::Inconsistent),
+        UsageReport::Unknown => (None, UsageState::Unknown),
+        UsageReport::Reported(usage) => (Some(usage), UsageState::Reported),
+        UsageReport::Inconsistent(usage) => (Some(usage), UsageState::Inconsistent),
     }
-}
-
-impl From<&Usage> for Classes {
-    fn from(usage: &Usage) -> Self {
-        Self {
-            input: usage.input,
-            cache_read: usage.cache_read,
-            cache_write_5m: usage.cache_write_5m,
-            cache_write_1h: usage.cache_write_1h,
-            output: usage.output,
-            reasoning: usage.reasoning,
-            audio_input: usage.audio_input,
-            audio_output: usage.audio_output,
-            image_input: usage.image_input,
-            web_searches: usage.web_searches,
-        }
-    }
-}
-
-/// Milliseconds with three decimals.
-fn millis(duration: Duration) -> f64 {
-    duration.as_micros() as f64 / 1000.0
-}
-
-/// Microseconds with one decimal.
-fn micros(duration: Duration) -> f64 {
-    (duration.as_nanos() / 100) as f64 / 10.0
 }

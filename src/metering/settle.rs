@@ -39,10 +39,8 @@ impl Call {
         if let Some(records) = &meter.records {
             LINE.with_borrow_mut(|line| {
                 line.clear();
-                if serde_json::to_writer(&mut *line, &record).is_ok() {
-                    line.push(b'\n');
-                    records.push(line);
-                }
+                record.write(line);
+                records.push(line);
             });
         }
         if meter.log_calls {
@@ -53,12 +51,12 @@ impl Call {
     fn count(&self, m: &Metrics, outcome: Outcome, duration: Duration, assessed: Option<&(Assessment, Option<u64>)>) {
         let meter = &*self.meter;
         let last = self.attempts.last();
-        let (target, model) = match (last, &self.route) {
-            (Some(attempt), _) => (Arc::clone(&attempt.target), attempt.model),
-            (None, Some(route)) => (Arc::new(TargetMeter::new(route, NONE, NONE)), NameId::OTHER),
-            (None, None) => (Arc::clone(&meter.nowhere), NameId::OTHER),
+        let series = match (last, &self.route) {
+            (Some(Attempt { series: Some(series), .. }), _) => Arc::clone(series),
+            (Some(attempt), _) => attempt.target.series(&meter.models, attempt.model),
+            (None, Some(route)) => TargetMeter::new(route, NONE, NONE).series(&meter.models, NameId::OTHER),
+            (None, None) => meter.nowhere.series(&meter.models, NameId::OTHER),
         };
-        let series = target.series(&meter.models, model);
         let app = series.app(&meter.apps, self.app, self.app == meter.default_app);
         app.requests(m, &series, self.opened.dialect, self.stream, outcome).inc();
         series.duration(m, self.stream).observe(duration);
@@ -84,7 +82,7 @@ impl Call {
             UsageReport::Reported(usage) => app.add_tokens(m, &series, usage),
             UsageReport::Inconsistent(usage) => {
                 app.add_tokens(m, &series, usage);
-                m.usage_inconsistent.with([&target.provider]).inc();
+                m.usage_inconsistent.with([&series.provider]).inc();
             }
             UsageReport::Unknown if self.should_report_usage() => {
                 series.usage_unknown(m).inc();
@@ -137,6 +135,7 @@ impl Call {
         }
         let series = attempt.target.series(&meter.models, attempt.model);
         series.attempts(meter.telemetry.metrics(), outcome).inc();
+        attempt.series = Some(series);
     }
 
     /// Counts that `next` follows a failed attempt at another target.
@@ -173,9 +172,14 @@ fn log(record: &Record<'_>) {
         outcome = record.outcome,
         status = record.status,
         attempts = record.attempts.len(),
-        ttft_ms = record.ttft_ms,
-        duration_ms = record.duration_ms,
-        trace_id = record.trace_id.as_deref(),
+        ttft_ms = record.ttft.map(millis),
+        duration_ms = millis(record.duration),
+        trace_id = record.trace_id.map(|id| format!("{id:032x}")),
         "call"
     );
+}
+
+/// Milliseconds with three decimals.
+fn millis(duration: Duration) -> f64 {
+    duration.as_micros() as f64 / 1000.0
 }

@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
+use ahash::RandomState;
 use parking_lot::RwLock;
 
 use super::cost::{CostSeries, Prices, UnpricedSeries};
@@ -32,7 +33,7 @@ pub struct TargetMeter {
     pub(super) model: Option<Arc<str>>,
     pub(super) prices: Prices,
     fixed: OnceLock<Arc<Series>>,
-    by_model: RwLock<HashMap<NameId, Arc<Series>>>,
+    by_model: RwLock<HashMap<NameId, Arc<Series>, RandomState>>,
     connect: OnceLock<Histogram>,
     connections: [OnceLock<Counter>; 2],
 }
@@ -112,7 +113,7 @@ pub(super) struct Series {
     pub(super) gen_ai: OnceLock<Box<GenAiSeries>>,
     /// The app that most calls come from, and all others.
     default_app: OnceLock<Arc<AppSeries>>,
-    apps: RwLock<HashMap<NameId, Arc<AppSeries>>>,
+    apps: RwLock<HashMap<NameId, Arc<AppSeries>, RandomState>>,
 }
 
 type ByOutcome = [OnceLock<Counter>; OUTCOMES];

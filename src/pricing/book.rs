@@ -106,6 +106,12 @@ impl PriceBook {
         providers::find(preset).map_or_else(Kind::default, |facts| facts.kind)
     }
 
+    /// The same, where anything is known of the provider: by its facts, or by cards that are shipped for it.
+    pub fn known_kind(&self, preset: &str) -> Option<Kind> {
+        let facts = providers::find(preset).map(|facts| facts.kind);
+        facts.or_else(|| section(preset).map(|_| Kind::default()))
+    }
+
     /// The fees of a provider.
     pub fn fees(&self, preset: &str) -> Fees {
         providers::find(preset).map(|facts| facts.fees.clone()).unwrap_or_default()

@@ -50,6 +50,13 @@ impl Day {
         self.0 - earlier.0
     }
 
+    /// The first day of its month, and that of the next one.
+    pub fn month(self) -> (Self, Self) {
+        let (year, month, _) = self.civil();
+        let next = if month == 12 { (year + 1, 1) } else { (year, month + 1) };
+        (Self::from_civil(year, month, 1), Self::from_civil(next.0, next.1, 1))
+    }
+
     // Proleptic Gregorian calendar in eras of 400 years that begin on 1 March.
     fn from_civil(year: i32, month: i32, day: i32) -> Self {
         let year = if month <= 2 { year - 1 } else { year };
@@ -135,6 +142,14 @@ mod tests {
         for bad in ["2026-02-29", "2026-13-01", "2026-1-1", "26-01-01", "2026-01-01-", "2026-00-10", "", "2026-01-+1"] {
             assert_eq!(Day::parse(bad), None, "{bad}");
         }
+        let months = ["2026-11-25", "2024-02-29", "2026-12-31", "2026-01-01"].map(|text| {
+            let (first, next) = Day::parse(text).expect("a day").month();
+            format!("{first} {next}")
+        });
+        assert_eq!(
+            months,
+            ["2026-11-01 2026-12-01", "2024-02-01 2024-03-01", "2026-12-01 2027-01-01", "2026-01-01 2026-02-01"]
+        );
         assert!((-800_000..800_000).all(|d| {
             let (y, m, dd) = Day(d).civil();
             Day::from_civil(y, m, dd) == Day(d)

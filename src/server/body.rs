@@ -1,5 +1,6 @@
 //! Request bodies of HTTP/1.1: framing, `100-continue`, limits, slow clients.
 
+use std::pin::pin;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -102,7 +103,7 @@ impl BodyIn {
             }
             self.ask(wire).await?;
             let missing = expected.saturating_sub(wire.input.len());
-            let filled = within(self.patience, wire.fill_large(missing)).await;
+            let filled = within(self.patience, pin!(wire.fill_large(missing))).await;
             match filled.map_err(|_| ReadError::Timeout)? {
                 Ok(0) | Err(_) => return Err(ReadError::Closed),
                 Ok(_) => {}
@@ -125,7 +126,7 @@ impl BodyIn {
                 Decoded::NeedMore => {}
             }
             self.ask(wire).await?;
-            match within(self.patience, wire.fill()).await.map_err(|_| ReadError::Timeout)? {
+            match within(self.patience, pin!(wire.fill())).await.map_err(|_| ReadError::Timeout)? {
                 Ok(0) | Err(_) => return Err(ReadError::Closed),
                 Ok(_) => {}
             }

@@ -2,6 +2,7 @@
 
 use std::future::poll_fn;
 use std::io;
+use std::pin::pin;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -104,7 +105,7 @@ impl Downstream for H1Call<'_> {
             self.answered |= ends;
             return Ok(());
         }
-        let sent = within(self.write_patience, self.wire.write(&mut self.out, parts)).await;
+        let sent = within(self.write_patience, pin!(self.wire.write(&mut self.out, parts))).await;
         let sent = sent.map_err(|_| io::Error::from(io::ErrorKind::TimedOut)).and_then(|sent| sent);
         match sent {
             Ok(()) => self.answered |= ends,

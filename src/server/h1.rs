@@ -1,5 +1,6 @@
 //! HTTP/1.1 connections of clients: one call after the other, until either side has enough.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -65,26 +66,26 @@ async fn serve_one<H: Handler>(
     patience: &mut Patience,
 ) -> Option<bool> {
     if wire.input.is_empty() {
-        let filled = patience.within(manners.timeouts.idle.0, wire.fill()).await.ok()?.ok()?;
+        let filled = patience.within(manners.timeouts.idle.0, pin!(wire.fill())).await.ok()?.ok()?;
         if filled == 0 {
             return None;
         }
     }
     let head = match read_head(wire, manners).await? {
         Ok(head) => head,
-        Err(error) => return refuse(wire, manners, &error).await,
+        Err(error) => return Box::pin(refuse(wire, manners, &error)).await,
     };
     let accepted = Instant::now();
     let framing = match http1::request_framing(&head) {
         Ok(framing) => framing,
         Err(error) => {
             let error = ClientError::new(Kind::BadRequest, error.to_string());
-            return refuse_in(wire, manners, &error, dialect_of(&head.method, head.path())).await;
+            return Box::pin(refuse_in(wire, manners, &error, dialect_of(&head.method, head.path()))).await;
         }
     };
     if head.method == Method::CONNECT {
         let error = ClientError::new(Kind::BadRequest, "CONNECT is not served here");
-        return refuse_in(wire, manners, &error, DialectId::OpenAi).await;
+        return Box::pin(refuse_in(wire, manners, &error, DialectId::OpenAi)).await;
     }
     let mut call = H1Call {
         wire,
@@ -102,7 +103,7 @@ async fn serve_one<H: Handler>(
     handler.call(&head, &mut call, accepted).await;
     let (again, unread) = (call.keep && call.answered && call.body.is_done(), !call.body.is_done());
     if !again && call.answered && unread {
-        linger(wire).await;
+        Box::pin(linger(wire)).await;
     }
     Some(again)
 }
@@ -133,7 +134,7 @@ async fn read_head(wire: &mut Wire<Stream>, manners: &Manners) -> Option<Result<
             }
         }
     };
-    match within(manners.timeouts.head.0, rest).await {
+    match within(manners.timeouts.head.0, pin!(rest)).await {
         Ok(read) => read,
         Err(_) => Some(Err(ClientError::new(Kind::RequestTimeout, "the request's head did not arrive in time"))),
     }
@@ -171,7 +172,7 @@ async fn refuse_in(
     };
     call.start(&answer);
     call.send(&[body], End::Now(None)).await.ok()?;
-    linger(wire).await;
+    Box::pin(linger(wire)).await;
     None
 }
 
@@ -199,5 +200,5 @@ pub(super) async fn linger(wire: &mut Wire<Stream>) {
             }
         }
     };
-    let _done = within(LINGER, read_away).await;
+    let _done = within(LINGER, pin!(read_away)).await;
 }

@@ -109,7 +109,7 @@ struct H2Call {
 
 impl H2Call {
     async fn read(&mut self) -> Result<Option<Bytes>, ReadError> {
-        let read = within(self.patience, self.session.read_request_body()).await;
+        let read = within(self.patience, std::pin::pin!(self.session.read_request_body())).await;
         read.map_err(|_| ReadError::Timeout)?.map_err(|_| ReadError::Closed)
     }
 }

@@ -17,7 +17,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, watch};
 
-use super::workers::Workers;
+use super::workers::{Seat, Workers};
 
 /// Connections that wait to be accepted.
 const BACKLOG: i32 = 1024;
@@ -119,10 +119,10 @@ impl Bound {
         let freed = Arc::new(Notify::new());
         let count = || Counted::new(open.clone(), (max > 0).then(|| freed.clone()));
         let begin = |socket, counted| {
-            let serving = serve_socket(socket, tls.clone(), counted, serve.clone());
+            let (tls, serve) = (tls.clone(), serve.clone());
             match &workers {
-                Some(workers) => workers.spawn(serving),
-                None => drop(tokio::spawn(serving)),
+                Some(workers) => workers.spawn(|seat| serve_socket(socket, tls, (counted, Some(seat)), serve)),
+                None => drop(tokio::spawn(serve_socket(socket, tls, (counted, None), serve))),
             }
         };
         let mut said: Option<Instant> = None;
@@ -165,8 +165,12 @@ impl Bound {
 }
 
 /// Serves one connection, on the thread that this is run on.
-async fn serve_socket<F, Fut>(socket: StdStream, tls: Option<(Arc<Acceptor>, Duration)>, counted: Counted, serve: F)
-where
+async fn serve_socket<F, Fut>(
+    socket: StdStream,
+    tls: Option<(Arc<Acceptor>, Duration)>,
+    counted: (Counted, Option<Seat>),
+    serve: F,
+) where
     F: Fn(Stream) -> Fut + Send + Sync + 'static,
     Fut: Future<Output = ()> + Send + 'static,
 {
@@ -177,8 +181,8 @@ where
         Err(error) => return tracing::warn!(%error, "a connection cannot be served"),
     };
     let Some((tls, patience)) = tls else { return serve(stream).await };
-    match pingora_timeout::timeout(patience, tls.tls_handshake(*stream)).await {
-        Ok(Ok(stream)) => serve(Box::new(stream)).await,
+    match pingora_timeout::timeout(patience, Box::pin(tls.tls_handshake(*stream))).await {
+        Ok(Ok(stream)) => Box::pin(serve(Box::new(stream))).await,
         Ok(Err(error)) => tracing::debug!(%error, "TLS handshake"),
         Err(_) => tracing::debug!("TLS handshake: too slow"),
     }

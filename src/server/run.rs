@@ -313,7 +313,7 @@ impl Service for ApiService {
             let (handler, h2, manners, stop) = (handler.clone(), h2.clone(), manners.clone(), stop.clone());
             async move {
                 if encrypted && matches!(stream.selected_alpn_proto(), Some(ALPN::H2)) {
-                    h2.serve(stream, stop).await;
+                    Box::pin(h2.serve(stream, stop)).await;
                 } else {
                     serve_connection(handler, stream, manners).await;
                 }

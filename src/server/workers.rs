@@ -33,7 +33,8 @@ struct Worker {
 }
 
 /// Counts a task of a worker for as long as it lives.
-struct Seat(Arc<AtomicUsize>);
+#[derive(Debug)]
+pub(super) struct Seat(Arc<AtomicUsize>);
 
 impl Drop for Seat {
     fn drop(&mut self) {
@@ -68,16 +69,16 @@ impl Workers {
         Ok(workers)
     }
 
-    /// Runs a task on the thread that has the fewest.
-    pub(super) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+    /// Runs a task on the thread that has the fewest. The task keeps its seat for as long as it lives; a future wrapped
+    /// around it to do that would hold it twice.
+    pub(super) fn spawn<F>(&self, task: impl FnOnce(Seat) -> F)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
         let idlest = self.threads.iter().min_by_key(|worker| worker.tasks.load(Ordering::Relaxed));
         let Some(worker) = idlest else { return };
         worker.tasks.fetch_add(1, Ordering::Relaxed);
-        let seat = Seat(worker.tasks.clone());
-        worker.handle.spawn(async move {
-            task.await;
-            drop(seat);
-        });
+        worker.handle.spawn(task(Seat(worker.tasks.clone())));
     }
 
     /// Drops all tasks that still run, and waits for that.
@@ -115,8 +116,8 @@ mod tests {
         let (gone, dropped) = mpsc::channel();
         for _ in 0..6 {
             let (names, gone) = (names.clone(), Gone(gone.clone()));
-            workers.spawn(async move {
-                let _gone = gone;
+            workers.spawn(|seat| async move {
+                let (_seat, _gone) = (seat, gone);
                 names.send(std::thread::current().name().map(str::to_owned)).unwrap();
                 std::future::pending::<()>().await;
             });

@@ -7,6 +7,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use ahash::RandomState;
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 
@@ -47,7 +48,7 @@ pub struct Names {
 
 #[derive(Default, Clone)]
 struct Known {
-    ids: HashMap<Arc<str>, NameId>,
+    ids: HashMap<Arc<str>, NameId, RandomState>,
     names: Vec<Arc<str>>,
 }
 
@@ -55,7 +56,7 @@ impl Names {
     /// A set of at most `cap` names, `other` not counted.
     pub fn new(cap: usize) -> Self {
         let other: Arc<str> = OTHER.into();
-        let known = Known { ids: HashMap::from([(Arc::clone(&other), NameId::OTHER)]), names: vec![other] };
+        let known = Known { ids: HashMap::from_iter([(Arc::clone(&other), NameId::OTHER)]), names: vec![other] };
         Self { cap, known: ArcSwap::from_pointee(known), growing: Mutex::new(()) }
     }
 

@@ -5,7 +5,7 @@
 //! clock.
 
 use std::future::poll_fn;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -18,9 +18,12 @@ pub struct Elapsed;
 
 /// Waits for `work`, but no longer than `limit`.
 ///
+/// It takes `work` pinned, as everything on the request path does that wraps a future: a future that is handed over by
+/// value is copied, and stands twice in the one that awaits it.
+///
 /// # Errors
-/// [`Elapsed`] when the time is over; `work` is dropped then.
-pub async fn within<T>(limit: Duration, work: impl Future<Output = T>) -> Result<T, Elapsed> {
+/// [`Elapsed`] when the time is over.
+pub async fn within<T>(limit: Duration, work: Pin<&mut impl Future<Output = T>>) -> Result<T, Elapsed> {
     pingora_timeout::timeout(limit, work).await.map_err(|_| Elapsed)
 }
 
@@ -34,9 +37,12 @@ impl Patience {
     /// Waits for `work`, but no longer than `limit`.
     ///
     /// # Errors
-    /// [`Elapsed`] when the time is over; `work` is dropped then.
-    pub async fn within<T>(&mut self, limit: Duration, work: impl Future<Output = T>) -> Result<T, Elapsed> {
-        let mut work = pin!(work);
+    /// [`Elapsed`] when the time is over.
+    pub async fn within<T>(
+        &mut self,
+        limit: Duration,
+        mut work: Pin<&mut impl Future<Output = T>>,
+    ) -> Result<T, Elapsed> {
         let mut deadline = None;
         poll_fn(|cx| {
             if let Poll::Ready(done) = work.as_mut().poll(cx) {
@@ -66,6 +72,8 @@ impl Patience {
 
 #[cfg(test)]
 mod tests {
+    use std::pin::pin;
+
     use super::*;
 
     const LONG: Duration = Duration::from_secs(30);
@@ -74,18 +82,18 @@ mod tests {
     #[tokio::test]
     async fn a_wait_is_not_ended_by_the_timer_of_an_earlier_one() {
         let mut patience = Patience::default();
-        assert!(patience.within(SHORT, std::future::pending::<()>()).await.is_err());
-        assert!(patience.within(LONG, tokio::time::sleep(10 * SHORT)).await.is_ok());
-        assert!(patience.within(100 * SHORT, tokio::task::yield_now()).await.is_ok());
-        assert!(patience.within(LONG, tokio::time::sleep(150 * SHORT)).await.is_ok());
+        assert!(patience.within(SHORT, pin!(std::future::pending::<()>())).await.is_err());
+        assert!(patience.within(LONG, pin!(tokio::time::sleep(10 * SHORT))).await.is_ok());
+        assert!(patience.within(100 * SHORT, pin!(tokio::task::yield_now())).await.is_ok());
+        assert!(patience.within(LONG, pin!(tokio::time::sleep(150 * SHORT))).await.is_ok());
     }
 
     #[tokio::test]
     async fn a_short_wait_after_a_long_one_ends_in_its_own_time() {
         let mut patience = Patience::default();
-        assert!(patience.within(LONG, tokio::task::yield_now()).await.is_ok());
+        assert!(patience.within(LONG, pin!(tokio::task::yield_now())).await.is_ok());
         let begun = Instant::now();
-        assert!(patience.within(SHORT, std::future::pending::<()>()).await.is_err());
+        assert!(patience.within(SHORT, pin!(std::future::pending::<()>())).await.is_err());
         assert!(begun.elapsed() < LONG);
     }
 }

@@ -17,6 +17,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("wire", &["http1"]),
     ("dialect", &["chat", "error"]),
     ("pricing", &["chat"]),
+    // Reads what was written, long after the calls.
+    ("billing", &["chat", "pricing", "http1"]),
     // The middle: what a call needs.
     ("routing", &["config", "pricing", "chat", "dialect::{ApiCall, DialectId, Operation}"]),
     ("metering", &["chat", "pricing", "telemetry", "dialect::{ApiCall, DialectId, Operation}"]),

@@ -1,6 +1,7 @@
 //! A response that is an event stream: cuts it into events, has them read, forwards them.
 
 use std::ops::Range;
+use std::sync::LazyLock;
 
 use bytes::Bytes;
 use smallvec::SmallVec;
@@ -17,6 +18,8 @@ const MAX_EVENT: usize = 1024 * 1024;
 /// Room for an unfinished event that is kept between events.
 const KEEP_CAPACITY: usize = 16 * 1024;
 
+static MARKS: LazyLock<Marks> = LazyLock::new(Marks::new);
+
 /// Reads one event stream.
 #[derive(Debug)]
 pub(super) struct StreamTap {
@@ -24,7 +27,7 @@ pub(super) struct StreamTap {
     operation: Operation,
     strip: bool,
     framer: Framer,
-    marks: Marks,
+    marks: &'static Marks,
     /// Bytes of the unfinished event that have arrived.
     length: usize,
     /// Those bytes, unless they are too many.
@@ -44,7 +47,7 @@ impl StreamTap {
             operation,
             strip,
             framer: Framer::new(),
-            marks: Marks::new(),
+            marks: &MARKS,
             length: 0,
             carry: Vec::new(),
             large: None,

@@ -1,0 +1,240 @@
+//! The bill from a Prometheus: a real one that scrapes a real Faregate, and one of the test's own for what must be sent
+//! and what can go wrong.
+//!
+//! Where Prometheus is missing, the test says loudly that it was skipped; with FAREGATE_REQUIRE_PROMETHEUS=1 it fails.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use super::run::{Done, faregate};
+use super::stage::Stage;
+use super::support::tls::{Authority, front};
+use super::support::{Client, Upstream, eventually};
+
+struct Prometheus {
+    child: Child,
+    address: SocketAddr,
+    _dir: tempfile::TempDir,
+}
+
+impl Prometheus {
+    /// One that scrapes `target`; `None` where there is none on this machine.
+    fn start(target: SocketAddr) -> Option<Self> {
+        if Command::new("prometheus").arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_err() {
+            let required = std::env::var_os("FAREGATE_REQUIRE_PROMETHEUS").is_some_and(|value| value == "1");
+            assert!(!required, "FAREGATE_REQUIRE_PROMETHEUS is set and there is no `prometheus`");
+            eprintln!("SKIPPED: no `prometheus` on this machine (Debian package prometheus)");
+            return None;
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let config = format!(
+            "global: {{ scrape_interval: 100ms, scrape_timeout: 100ms }}\n\
+             scrape_configs: [{{ job_name: faregate, static_configs: [{{ targets: [\"{target}\"] }}] }}]\n"
+        );
+        fs::write(dir.path().join("prometheus.yml"), config).unwrap();
+        // It cannot say which port the system chose: one that was free just now.
+        let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let child = Command::new("prometheus")
+            .args(["--config.file=prometheus.yml", "--storage.tsdb.path=data", "--log.level=error"])
+            .arg(format!("--web.listen-address={address}"))
+            .current_dir(dir.path())
+            .stdout(Stdio::null())
+            .stderr(fs::File::create(dir.path().join("log")).unwrap())
+            .spawn()
+            .unwrap();
+        let started = Self { child, address, _dir: dir };
+        eventually("Prometheus listens", || std::net::TcpStream::connect(address).is_ok());
+        Some(started)
+    }
+
+    fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Waits until an instant query gives at least this much.
+    fn wait(&self, query: &str, value: f64) {
+        eventually(&format!("{query} at {value}"), || {
+            let mut client = Client::connect(self.address);
+            client.ask("GET", &format!("/api/v1/query?query={query}"), &["connection: close"]);
+            let answer = client.response();
+            if answer.status != 200 {
+                return false;
+            }
+            let got = &answer.json()["data"]["result"][0]["value"][1];
+            got.as_str().and_then(|got| got.parse::<f64>().ok()).is_some_and(|got| got >= value)
+        });
+    }
+}
+
+impl Drop for Prometheus {
+    fn drop(&mut self) {
+        let _ended = self.child.kill();
+        let _status = self.child.wait();
+    }
+}
+
+type Rows = BTreeMap<(String, String, String), BTreeMap<String, String>>;
+
+fn rows(done: Done) -> Rows {
+    done.ok()
+        .csv()
+        .into_iter()
+        .map(|row| ((row["provider"].clone(), row["model"].clone(), row["app"].clone()), row))
+        .collect()
+}
+
+/// What counters can tell as records do.
+const COLUMNS: [&str; 9] =
+    ["calls", "input", "output", "list", "billed", "effective", "comparable_list", "comparable_effective", "markup"];
+
+#[test]
+fn a_real_prometheus_gives_the_bill_of_the_records() {
+    // Its first scrape finds all calls made: none of them is lost for having made its series.
+    let mut stage = Stage::new().play();
+    let Some(prometheus) = Prometheus::start(stage.faregate.admin) else { return };
+    let url = prometheus.url();
+    prometheus.wait("sum(faregate_requests_total)", stage.calls as f64);
+    let by = ["--by", "provider,model,app", "--format", "csv"];
+    let from_counters =
+        || rows(faregate(Path::new("."), &[&["bill", "--prometheus", &url, "--since", "1h"][..], &by].concat()));
+    let folder = stage.faregate.path().to_owned();
+    let from_records = || rows(faregate(&folder, &[&["bill", "usage.jsonl"][..], &by].concat()));
+    let (counted, recorded) = (from_counters(), from_records());
+    assert_eq!(counted.keys().collect::<Vec<_>>(), recorded.keys().collect::<Vec<_>>());
+    for (names, row) in &counted {
+        for column in COLUMNS {
+            assert_eq!(row[column], recorded[names][column], "{column} of {names:?}");
+        }
+        assert_eq!((&*row["charged_calls"], &*row["billed_list"]), ("", ""), "not known to counters");
+    }
+
+    // What comes later is interpolated.
+    for _ in 0..3 {
+        stage.call("/router/v1/chat/completions", "openai/gpt-4o", "search");
+    }
+    prometheus.wait("sum(faregate_requests_total)", stage.calls as f64);
+    prometheus.wait("max(count_over_time(up[1h]))", 40.0);
+    stage.faregate.wait_records(stage.calls);
+    let (counted, recorded) = (from_counters(), from_records());
+    for (names, row) in &counted {
+        for column in COLUMNS.into_iter().filter(|column| *column != "markup") {
+            let (a, b) = (&row[column], &recorded[names][column]);
+            let (a, b): (f64, f64) = (a.parse().unwrap_or(0.0), b.parse().unwrap_or(0.0));
+            assert!((a - b).abs() <= 0.05 * b, "{column} of {names:?}: {a} is not about {b}");
+        }
+    }
+
+    // The other formats, groupings and filters of the same counters.
+    let run = |arguments: &[&str]| faregate(Path::new("."), &[&["bill", "--prometheus", &url][..], arguments].concat());
+    let table = run(&["--by", "provider"]).ok();
+    assert!(
+        table.out.contains("  1 no_price") && table.out.contains("counters, which are interpolated"),
+        "{}",
+        table.out
+    );
+    let json = run(&["--by", "day", "--app", "search", "--format", "json", "--since", "2d"]).ok().json();
+    assert_eq!((&json["source"], &json["exact"]), (&"prometheus".into(), &false.into()));
+    assert_eq!(
+        (&json["total"]["unpriced_calls"], &json["total"]["cost_source"]),
+        (&serde_json::Value::Null, &serde_json::Value::Null)
+    );
+    assert!(run(&["--format", "focus", "--since", "1d"]).ok().csv().len() >= 7);
+    let none = run(&["--since", "2020-01-01", "--until", "2020-01-02"]);
+    assert!(
+        none.code == Some(1) && none.err.contains("has no faregate_requests_total from 2020-01-01T00:00:00Z"),
+        "{}",
+        none.err
+    );
+    let unknown = run(&["--by", "served_by"]);
+    assert!(
+        unknown.code == Some(1) && unknown.err.contains("read usage records for --by served_by"),
+        "{}",
+        unknown.err
+    );
+
+    // Seen from before its first call, a series that appears later is counted whole.
+    let after = run(&["--by", "provider", "--format", "json", "--since", "1s"]).ok().json();
+    assert_eq!(after["total"]["calls"], 0, "and one that only goes on is not: {after:#}");
+}
+
+/// Answers every query with one series, for who has the token.
+fn fake() -> Upstream {
+    Upstream::start(|peer, request| {
+        if request.head.get("authorization") != Some("Bearer t0ken") {
+            return peer.reply(401, &[], "Unauthorized");
+        }
+        let form = String::from_utf8_lossy(&request.body).into_owned();
+        assert!(
+            request.target == "/prom/api/v1/query" && form.starts_with("query=sum%20by") && form.contains("&time=")
+        );
+        let labels = r#"{"app":"a","provider":"p","model":"m","basis":"billed","class":"input","reason":"no_usage"}"#;
+        let body = format!(
+            r#"{{"status":"success","data":{{"resultType":"vector","result":[{{"metric":{labels},"value":[1.5,"2"]}}]}}}}"#
+        );
+        // In chunks, as Prometheus sends long answers.
+        peer.send("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n");
+        peer.chunk(&body[..40]);
+        peer.chunk(&body[40..]);
+        peer.last_chunk();
+    })
+}
+
+fn asked(url: &str, environment: &[(&str, &str)]) -> Done {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_faregate"));
+    command
+        .args(["bill", "--prometheus", url, "--by", "app", "--format", "csv"])
+        .env_remove("FAREGATE_PROMETHEUS_TOKEN");
+    command.envs(environment.iter().copied()).output().unwrap().into()
+}
+
+#[test]
+fn a_token_and_tls_lead_to_a_prometheus_that_wants_them() {
+    let upstream = fake();
+    let token = ("FAREGATE_PROMETHEUS_TOKEN", "t0ken\n");
+    let plain = asked(&format!("http://{}/prom", upstream.address), &[token]).ok();
+    // Each sum is asked for in two parts.
+    assert_eq!((&*plain.csv()[0]["calls"], &*plain.csv()[0]["billed"]), ("4", "4"));
+
+    let authority = Authority::new();
+    let bridge = front(upstream.address, authority.issue(&["localhost"]).server(&[], None));
+    let url = format!("https://localhost:{}/prom/", bridge.address.port());
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("ca.pem");
+    fs::write(&file, &authority.pem).unwrap();
+    let trusted = asked(&url, &[token, ("SSL_CERT_FILE", file.to_str().unwrap())]).ok();
+    assert_eq!(trusted.out, plain.out);
+    let distrusted = asked(&url, &[token]);
+    assert_eq!(distrusted.code, Some(1));
+    assert!(distrusted.err.contains("cannot be asked") && distrusted.err.contains("certificate"), "{}", distrusted.err);
+}
+
+#[test]
+fn what_goes_wrong_says_what_to_do_and_shows_no_secret() {
+    let upstream = fake();
+    let address = upstream.address;
+    let gone = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let other = Upstream::json(200, "{}");
+    let missing = Upstream::json(404, "404 page not found");
+    let refusing = Upstream::json(
+        422,
+        r#"{"status":"error","errorType":"execution","error":"query processing would load too many samples"}"#,
+    );
+    let secret = ("FAREGATE_PROMETHEUS_TOKEN", "s3cret");
+    for (url, said) in [
+        (format!("http://{address}/prom"), "set FAREGATE_PROMETHEUS_TOKEN"),
+        (format!("http://{gone}"), "cannot be asked: Connection refused"),
+        (format!("http://{}", other.address), "no Prometheus"),
+        (format!("http://{}", missing.address), "give its URL without /api/v1"),
+        (format!("http://{}", refusing.address), "query processing would load too many samples"),
+        ("http://me:s3cret@host".into(), "is no http:// or https:// URL"),
+        ("prometheus:9090".into(), "is no http:// or https:// URL"),
+    ] {
+        let done = asked(&url, &[secret]);
+        assert_eq!((done.code, &*done.out), (Some(1), ""), "{url}");
+        assert!(done.err.contains(said), "{url}: {}", done.err);
+        assert!(!done.err.contains("s3cret"), "{}", done.err);
+    }
+}
