@@ -126,7 +126,7 @@ fn an_error_inside_an_answer_counts_as_what_it_is() {
         peer.sse(&events);
     });
     for (model, outcome, said) in
-        [("early", "upstream_rate_limited", "\"unknown\""), ("late", "stream_broken", "input 1000")]
+        [("early", "upstream_rate_limited", "\"unknown\""), ("late", "stream_broken", "input 1000, output 1")]
     {
         let mut client = Client::connect(faregate.api);
         client.post(&format!("/google/v1beta/models/{model}:streamGenerateContent?alt=sse"), &[], "{}");
@@ -150,7 +150,8 @@ fn a_stream_that_breaks_keeps_what_was_reported_so_far() {
     let response = client.response();
     assert_eq!((response.status, response.complete), (200, false));
     let record = faregate.only_record();
-    assert_eq!((&record["outcome"], tokens(&record).as_str()), (&"stream_broken".into(), "input 1000"));
+    assert_eq!((&record["outcome"], tokens(&record).as_str()), (&"stream_broken".into(), "input 1000, output 1"));
+    assert_eq!(record["usage_state"], "estimated", "a report without the content that came is none of it");
 }
 
 #[test]
@@ -171,7 +172,37 @@ fn a_client_that_leaves_a_stream_is_metered_as_far_as_it_came() {
     gate.open();
     upstream.wait_closed(0);
     let record = faregate.only_record();
-    assert_eq!((&record["outcome"], tokens(&record).as_str()), (&"client_disconnected".into(), "input 1000"));
+    assert_eq!((&record["outcome"], tokens(&record).as_str()), (&"client_disconnected".into(), "input 1000, output 1"));
+    assert_eq!(record["usage_state"], "estimated");
+}
+
+#[test]
+fn where_the_route_says_so_the_rest_is_read_for_its_usage() {
+    let gate = Gate::default();
+    let left = gate.clone();
+    let upstream = Upstream::start(move |peer, _| {
+        peer.sse_head();
+        peer.chunk(format!("data: {TEXT}\n\n"));
+        left.wait();
+        // What the client will not take any more.
+        peer.chunk(format!("data: {TEXT}\n\n"));
+        peer.chunk(format!("data: {END}\n\n"));
+        peer.last_chunk();
+    });
+    let route = "routes:\n- name: drained\n  match: { api: [other] }\n  on_disconnect: drain\n  targets: [{ provider: google }]\n";
+    let faregate = Faregate::start(&(config(&upstream) + route));
+    let mut client = Client::connect(faregate.api);
+    client.post(STREAM, &[], "{}");
+    client.head();
+    client.chunks_until("\n\n");
+    client.reset();
+    gate.open();
+    let records = faregate.wait_records(1);
+    assert_eq!(
+        (&records[0]["outcome"], &records[0]["usage_state"]),
+        (&"client_disconnected".into(), &"reported".into())
+    );
+    assert_eq!(tokens(&records[0]), "input 1000, output 60, reasoning 40");
 }
 
 #[test]

@@ -196,3 +196,17 @@ fn config() {
     ];
     run(0xc0f, &own, fuzz::config);
 }
+
+#[test]
+fn records() {
+    let records = std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/billing/golden/usage.jsonl")).unwrap();
+    let own: Vec<Vec<u8>> = records
+        .split_inclusive(|byte| *byte == b'\n')
+        .map(<[u8]>::to_vec)
+        .chain([
+            br#"{"time":"9999-12-31T23:59:60.999999Z","outcome":"ok","tokens":{"input":18446744073709551615,"cache_read":18446744073709551615},"cost":{"list":-1e11,"billed":"99999999999","effective":1e-18}}"#.to_vec(),
+            br#"{"time":"0000-01-01T00:00:00-23:59","outcome":"","provider":"","model_sent":"","attempts":[{"provider":"","outcome":""}],"ttft_ms":1e308}"#.to_vec(),
+        ])
+        .collect();
+    run(0xb11, &own, fuzz::records);
+}

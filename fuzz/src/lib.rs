@@ -1,9 +1,11 @@
 //! What the fuzz targets do with bytes, and what must hold of the outcome. Also run as a plain test, on mutations of
 //! recorded traffic: tests/fuzz_smoke.rs.
 
+mod billing;
 mod codec;
 mod dialect;
 
+pub use billing::records;
 pub use codec::{chunked, config, request, response};
 pub use dialect::{error, model, native, tap};
 

@@ -13,6 +13,9 @@ use serde_json::value::RawValue;
 use super::moment::Moment;
 use crate::chat::{Money, Usage};
 
+/// No call costs more: a trillion dollars. Sums of what does would stop at the end of the range.
+const MOST: Money = Money::from_atto(1_000_000_000_000_000_000_000_000_000_000);
+
 /// One call.
 #[derive(Debug, Clone)]
 pub struct Record<'a> {
@@ -226,7 +229,8 @@ impl Amount<'_> {
         let Some(raw) = self.0.map(|raw| raw.get().trim_matches('"')).filter(|raw| *raw != "null") else {
             return Ok(None);
         };
-        Money::parse(raw).map(Some).ok_or_else(|| Broken::Json(format!("not an amount: {raw:.40}")))
+        let money = Money::parse(raw).filter(|money| money.atto().abs() <= MOST.atto());
+        money.map(Some).ok_or_else(|| Broken::Json(format!("not an amount: {raw:.40}")))
     }
 }
 
@@ -300,6 +304,7 @@ mod tests {
             r#"{"time":"2026-11-25T10:00:00Z"}"#,
             r#"{"time":"yesterday","outcome":"ok"}"#,
             r#"{"time":"2026-11-25T10:00:00Z","outcome":"ok","cost":{"list":"x"}}"#,
+            r#"{"time":"2026-11-25T10:00:00Z","outcome":"ok","cost":{"list":1000000000001}}"#,
             r#"{"time":"2026-11-25T10:00:00Z","outcome":"ok","tokens":{"input":-1}}"#,
             r#"{"time":"2026-11-25T10:00:00Z","outcome":"ok"} {"#,
         ] {

@@ -14,6 +14,9 @@ pub const SOURCES: [&str; 3] = ["reported", "card", "list"];
 const MOST_REASONS: usize = 50;
 const OTHER: &str = "other";
 
+/// Counts stop here, so that their sums over all classes have room.
+const MOST_TOKENS: u64 = u64::MAX >> 4;
+
 /// The sums of a set of calls.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Tally {
@@ -160,7 +163,7 @@ impl Tally {
             (&mut sum.image_input, usage.image_input),
             (&mut sum.web_searches, usage.web_searches),
         ] {
-            *mine = mine.saturating_add(theirs);
+            *mine = mine.saturating_add(theirs).min(MOST_TOKENS);
         }
     }
 }

@@ -37,6 +37,8 @@ pub enum UsageReport {
     Reported(Usage),
     /// Reported, but its parts do not add up to its total: the parts are kept as reported and the case is counted.
     Inconsistent(Usage),
+    /// The answer broke off before its report: what can be told from the part that arrived.
+    Estimated(Usage),
 }
 
 impl Usage {
@@ -71,7 +73,7 @@ impl UsageReport {
     pub fn usage(&self) -> Option<&Usage> {
         match self {
             Self::Unknown => None,
-            Self::Reported(usage) | Self::Inconsistent(usage) => Some(usage),
+            Self::Reported(usage) | Self::Inconsistent(usage) | Self::Estimated(usage) => Some(usage),
         }
     }
 }

@@ -144,8 +144,15 @@ fn tell(statement: &Statement, format: Format) {
     if matches!(format, Format::Csv | Format::Focus) {
         eprintln!("faregate: {}", statement.check());
     }
+    if format != Format::Focus {
+        return;
+    }
     let unpriced = statement.bill.total().unpriced_calls();
-    if format == Format::Focus && unpriced > 0 {
+    if unpriced > 0 {
         eprintln!("faregate: {unpriced} unpriced calls have no cost and so no row; `faregate bill` names the reasons");
+    }
+    let nameless = report::nameless(statement);
+    if nameless > 0 {
+        eprintln!("faregate: {nameless} charged calls have no row, for their records name no provider");
     }
 }

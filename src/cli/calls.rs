@@ -23,7 +23,7 @@ pub(super) struct CallArgs {
     /// From when on: 30d, 12h (ago), 2026-11-01, 2026-11-01T08:00:00Z. With a Prometheus 30d is the default.
     #[arg(long, value_name = "WHEN")]
     since: Option<String>,
-    /// Up to when, not included; default now.
+    /// Up to when, not included. By default there is no end; with a Prometheus it is now.
     #[arg(long, value_name = "WHEN")]
     until: Option<String>,
     /// Only calls of these apps.

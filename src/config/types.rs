@@ -192,8 +192,11 @@ pub struct Observe {
     pub app_header: String,
     /// Distinct values of the `app` label; further ones count as `other`.
     pub max_apps: usize,
-    /// Send `x-faregate-*` headers to the client.
+    /// Send `x-faregate-*` headers to the client, and trailers where it takes them (`TE: trailers`).
     pub response_headers: bool,
+    /// End event streams with a comment (`: x-faregate-cost=0.0012 ...`) that says what the call cost and how long it
+    /// took, which parsers of event streams pass over. The only bytes that are ever added to a provider's stream.
+    pub stream_comments: bool,
     /// Expose times under OpenTelemetry's names for generative AI (`gen_ai_client_operation_duration_seconds`, ...) too.
     pub gen_ai_metrics: bool,
 }
@@ -549,6 +552,20 @@ pub struct Route {
     /// Calls of this route at one time: 429 beyond.
     #[serde(default)]
     pub max_calls: Option<usize>,
+    /// What becomes of a stream whose client goes away.
+    #[serde(default)]
+    pub on_disconnect: OnDisconnect,
+}
+
+/// What becomes of a stream whose client goes away before its end.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OnDisconnect {
+    /// The provider is told to stop, which most of them honour; the call's usage is estimated from what had come.
+    #[default]
+    Cancel,
+    /// The rest is read for its usage, for at most 30 seconds, and thrown away. Costs what the whole answer costs.
+    Drain,
 }
 
 /// Conditions of a route; all that are given must hold.
@@ -725,6 +742,7 @@ impl Default for Observe {
             app_header: "x-faregate-app".into(),
             max_apps: 200,
             response_headers: true,
+            stream_comments: false,
             gen_ai_metrics: false,
         }
     }

@@ -58,7 +58,7 @@ pub(super) async fn run<D: Downstream>(
                         candidates.truncate(at + 1);
                         // Never sent again: its memory and its share of the budget are free while the answer flows.
                         drop(request);
-                        relay::run(call, &target, deadline, ready, &marks, down, exchange).await;
+                        relay::run(call, (&route, &target), deadline, ready, &marks, down, exchange).await;
                         return Ok(());
                     };
                     let Some(failure) = unless_gone(down, pin!(Box::pin(ready.into_failure(refusal)))).await else {

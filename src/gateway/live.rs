@@ -53,6 +53,8 @@ pub struct Settings {
     pub app_header: Box<str>,
     /// Whether clients see `x-faregate-*` headers.
     pub response_headers: bool,
+    /// Whether event streams end with a comment on their cost.
+    pub stream_comments: bool,
 }
 
 /// Everything that calls share.

@@ -17,6 +17,7 @@ mod outgoing;
 mod passthrough;
 mod paths;
 mod relay;
+mod report;
 mod rescue;
 mod tunnel;
 mod waits;

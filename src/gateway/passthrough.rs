@@ -15,14 +15,15 @@ use super::downstream::{BodyLength, Downstream, End, ReadError};
 use super::failure::{Failure, Refusal};
 use super::forward::{self, Marks};
 use super::outgoing::Outgoing;
-use super::relay::settle;
+use super::relay::{drain, note, settle};
 use super::waits::noting_waits;
 use super::{paths, rescue, tunnel};
+use crate::config::types::OnDisconnect;
 use crate::dialect::{NativeCall, RequestTap, Tap};
 use crate::error::{ClientError, Kind};
 use crate::http1::{Headers, ResponseHead};
 use crate::metering::{Exchange, Outcome};
-use crate::routing::{Endpoint, Target};
+use crate::routing::{Endpoint, Route, Target};
 use crate::upstream::{Conn, ExchangeError, KeyInjection, OutHead, RequestBody, within};
 
 /// How an exchange ended, where no answer came of it.
@@ -132,14 +133,14 @@ pub(super) async fn serve<D: Downstream>(
         target.health.record(true, Instant::now());
         return tunnel::run(call, conn, &answered, &marks, down, exchange).await;
     }
-    carry(call, target, conn, &answered, &marks, down, exchange).await;
+    carry(call, (&selection.route, target), conn, &answered, &marks, down, exchange).await;
     Ok(())
 }
 
 /// Carries the answer to the client, however it ends, and notes what it said.
 async fn carry<D: Downstream>(
     call: &Call<'_>,
-    target: &Target,
+    (route, target): (&Route, &Target),
     mut conn: Conn,
     answered: &ResponseHead,
     marks: &Marks,
@@ -157,20 +158,18 @@ async fn carry<D: Downstream>(
     down.start(&answer);
     let bodiless = matches!(answer.length, BodyLength::None);
     let carried = relay(target, &mut conn, bodiless, &mut tap, down, exchange).await;
-    let whole = carried.is_ok();
     let outcome = carried.map_or_else(|broken| broken, |()| settle(tap.as_ref(), answered.status, refusal).0);
-    if let Some(tap) = &tap {
-        exchange.set_usage(tap.usage());
-        exchange.set_charge(tap.stated_cost(), tap.service_tier(), tap.served_by());
-        if let Some(model) = tap.served_model() {
-            exchange.set_served_model(model);
+    match carried {
+        Ok(()) => conn.release(),
+        Err(Outcome::ClientDisconnected) if route.on_disconnect == OnDisconnect::Drain => {
+            let until = Instant::now() + route.timeouts.total;
+            Box::pin(drain(conn, &mut tap, target, until)).await;
         }
+        Err(_) => {}
     }
+    note(tap.as_ref(), exchange);
     exchange.end_attempt(outcome);
     exchange.set_outcome(outcome, answered.status);
-    if whole {
-        conn.release();
-    }
 }
 
 fn out_head(

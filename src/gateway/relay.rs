@@ -4,7 +4,7 @@
 //! error event, or, where the answer is no event stream, visibly unfinished.
 
 use std::pin::pin;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use smallvec::SmallVec;
@@ -15,17 +15,23 @@ use super::call::Call;
 use super::downstream::{Downstream, End};
 use super::failure::Refusal;
 use super::forward::{self, Marks};
+use super::report;
 use super::waits::noting_waits;
+use crate::config::types::OnDisconnect;
 use crate::dialect::{self, Tap};
 use crate::error::{ClientError, Kind};
+use crate::http1;
 use crate::metering::{Exchange, Outcome};
-use crate::routing::{Health, Target};
-use crate::upstream::Patience;
+use crate::routing::{Health, Route, Target};
+use crate::upstream::{Conn, Patience, within};
+
+/// The rest of a stream whose client is gone is read for so long at most.
+const DRAIN: Duration = Duration::from_secs(30);
 
 /// Sends an answer to the client until it ends, however it ends.
 pub(super) async fn run<D: Downstream>(
     call: &Call<'_>,
-    target: &Target,
+    (route, target): (&Route, &Target),
     deadline: Instant,
     ready: Box<Ready>,
     marks: &Marks,
@@ -44,8 +50,19 @@ pub(super) async fn run<D: Downstream>(
     let whole = ended.then(|| out.iter().map(Bytes::len).sum());
     let mut answer = forward::answer(&head, &call.head.method, rewritten, whole);
     answer.mark(call.gateway, marks);
-    down.start(&answer);
+    let settings = &call.gateway.settings;
     let stream = matches!(answer.length, super::BodyLength::Unknown);
+    let with_trailers = settings.response_headers && !ended && stream && http1::takes_trailers(&call.head.headers);
+    let mut noted = ended;
+    if ended {
+        note(tap.as_ref(), exchange);
+        if settings.response_headers {
+            report::add_headers(&mut answer, exchange);
+        }
+    } else if with_trailers {
+        answer.header("trailer", report::ANNOUNCED);
+    }
+    down.start(&answer);
     let mut raw: SmallVec<[Bytes; 4]> = SmallVec::new();
     let mut patience = Patience::default();
     let outcome = loop {
@@ -54,6 +71,15 @@ pub(super) async fn run<D: Downstream>(
             // The provider has said everything: a client that takes it slowly keeps no connection from other calls.
             trailers = conn.trailers().cloned();
             conn.release();
+            if !std::mem::replace(&mut noted, true) {
+                note(tap.as_ref(), exchange);
+            }
+            if with_trailers {
+                trailers = Some(report::trailers(trailers.as_ref(), exchange));
+            }
+            if settings.stream_comments && stream && may_add(tap.as_ref()) {
+                out.push(report::comment(exchange));
+            }
         }
         let end = if ended { End::Now(trailers.as_ref()) } else { End::NotYet };
         let (sent, waited) = noting_waits(pin!(down.send(&out, end))).await;
@@ -118,12 +144,39 @@ pub(super) async fn run<D: Downstream>(
                     let _gone = down.send(&out, End::NotYet).await;
                     down.abort();
                 }
-                finish(tap.as_ref(), exchange, Outcome::StreamBroken, status);
-                return;
+                break Outcome::StreamBroken;
             }
         }
     };
-    finish(tap.as_ref(), exchange, outcome, status);
+    if let (Outcome::ClientDisconnected, OnDisconnect::Drain, Some(conn)) = (outcome, route.on_disconnect, conn) {
+        Box::pin(drain(conn, &mut tap, target, deadline)).await;
+    }
+    if !noted {
+        note(tap.as_ref(), exchange);
+    }
+    exchange.end_attempt(outcome);
+    exchange.set_outcome(outcome, status);
+}
+
+/// Reads on for the usage that stands at a stream's end, whose client is gone.
+pub(super) async fn drain(mut conn: Conn, tap: &mut Option<Tap>, target: &Target, deadline: Instant) {
+    let until = deadline.min(Instant::now() + DRAIN);
+    let mut raw: SmallVec<[Bytes; 4]> = SmallVec::new();
+    let mut dropped: SmallVec<[Bytes; 4]> = SmallVec::new();
+    while tap.as_ref().is_some_and(|tap| tap.is_stream() && !tap.ended()) {
+        let left = target.timeouts.idle.min(until.saturating_duration_since(Instant::now()));
+        let Ok(Ok(going_on)) = within(left, pin!(conn.chunks(&mut raw))).await else { return };
+        feed(tap, &mut raw, &mut dropped, going_on);
+        dropped.clear();
+        if !going_on {
+            return conn.release();
+        }
+    }
+}
+
+/// Whether a comment may follow what the client was sent of an event stream.
+fn may_add(tap: Option<&Tap>) -> bool {
+    tap.is_some_and(|tap| tap.is_event_stream() && !tap.mid_event())
 }
 
 fn is_events(tap: Option<&Tap>) -> bool {
@@ -165,16 +218,15 @@ impl Verdict<'_> {
     }
 }
 
-fn finish(tap: Option<&Tap>, exchange: &mut Exchange, outcome: Outcome, status: u16) {
+/// Takes over what the answer says of usage and money.
+pub(super) fn note(tap: Option<&Tap>, exchange: &mut Exchange) {
     if let Some(tap) = tap {
-        exchange.set_usage(tap.usage());
+        exchange.set_usage(tap.usage_at_end(exchange.bytes_in()));
         exchange.set_charge(tap.stated_cost(), tap.service_tier(), tap.served_by());
         if let Some(model) = tap.served_model() {
             exchange.set_served_model(model);
         }
     }
-    exchange.end_attempt(outcome);
-    exchange.set_outcome(outcome, status);
 }
 
 #[cfg(test)]

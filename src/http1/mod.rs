@@ -28,7 +28,7 @@ mod trailers;
 mod write;
 
 pub use body::{BodyDecoder, Decoded};
-pub use connection::{expects_continue, is_hop_by_hop, keeps_alive, nominated};
+pub use connection::{expects_continue, is_hop_by_hop, keeps_alive, nominated, takes_trailers};
 pub use date::{parse_date, write_date};
 pub use error::{BodyError, FramingError, HeadError};
 pub use framing::{Framing, request_framing, response_framing};

@@ -8,7 +8,7 @@ use parking_lot::RwLock;
 
 use super::exchange::Call;
 use super::target::{AppSeries, Series};
-use crate::chat::{Money, ServiceTier, StatedCost};
+use crate::chat::{Money, ServiceTier, StatedCost, UsageReport};
 use crate::pricing::{Assessment, At, Basis, Sale, Seller, Terms, Unpriced};
 use crate::telemetry::Metrics;
 use crate::telemetry::cells::{Counter, Dollars, Gauge};
@@ -85,14 +85,15 @@ pub(super) struct CostSeries {
 
 /// Handles of unpriced calls, by provider and model.
 #[derive(Default)]
-pub(super) struct UnpricedSeries([OnceLock<Counter>; 2]);
+pub(super) struct UnpricedSeries([OnceLock<Counter>; 3]);
 
 impl Call {
     /// What the call cost, where it could cost anything.
     pub(super) fn assess(&self) -> Option<(Assessment, Option<u64>)> {
         let target = &self.attempts.last()?.target;
+        let estimated = matches!(self.usage, UsageReport::Estimated(_));
         let sale = Sale {
-            usage: self.usage.usage(),
+            usage: self.usage.usage().filter(|_| !estimated),
             stated: self.charge.stated,
             at: At::from(self.opened.request_id.at()),
             tier: self.charge.tier,
@@ -101,7 +102,17 @@ impl Call {
             return None;
         }
         let sent = self.model_sent(target).unwrap_or_default();
-        target.prices.assess(sent, self.served.as_deref(), self.charge.served_by.as_deref(), &sale)
+        let by = self.charge.served_by.as_deref();
+        let (assessment, taken) = target.prices.assess(sent, self.served.as_deref(), by, &sale)?;
+        Some((if estimated { assessment.for_estimate() } else { assessment }, taken))
+    }
+
+    /// [`Call::assess`], found once: the client may have been told before the call ends.
+    pub(super) fn assessed(&mut self) -> Option<&(Assessment, Option<u64>)> {
+        if self.assessed.is_none() {
+            self.assessed = Some(self.assess());
+        }
+        self.assessed.as_ref().and_then(Option::as_ref)
     }
 
     pub(super) fn count_cost(
@@ -126,7 +137,11 @@ impl Call {
             }
         }
         if let Some(why) = it.effective.err() {
-            let at = usize::from(why == Unpriced::Usage);
+            let at = match why {
+                Unpriced::Usage => 1,
+                Unpriced::Estimated => 2,
+                _ => 0,
+            };
             series.unpriced.0[at]
                 .get_or_init(|| m.unpriced_calls.with([&series.provider, &series.model, why.reason()]))
                 .inc();

@@ -12,8 +12,9 @@ use super::random;
 use super::request_id::RequestId;
 use super::target::{Series, TargetMeter};
 use super::trace::{CallTrace, TraceParent};
-use crate::chat::{ServiceTier, StatedCost, UsageReport};
+use crate::chat::{Money, ServiceTier, StatedCost, UsageReport};
 use crate::dialect::{DialectId, Operation};
+use crate::pricing::Assessment;
 use crate::telemetry::names::{self, NameId};
 
 /// What is known when a call is accepted.
@@ -31,6 +32,20 @@ pub struct Opened {
     pub trace: Option<TraceParent>,
     /// Its `tracestate`, which means something only beside a valid `traceparent`.
     pub trace_state: Option<Box<str>>,
+}
+
+/// What a call has cost so far, in money and time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SoFar {
+    /// Billed, and fees on top; the inner `None` where it is not known, the outer one where the call costs nothing by
+    /// its nature.
+    pub cost: Option<Option<Money>>,
+    /// At the list price; `None` as for `cost`.
+    pub list_cost: Option<Option<Money>>,
+    /// Streams: from the request sent to the first content.
+    pub ttft: Option<Duration>,
+    /// Time inside Faregate.
+    pub overhead: Duration,
 }
 
 /// The record of one call. Reported exactly once, when it is dropped: a call that was dropped without an outcome is
@@ -64,6 +79,8 @@ pub(super) struct Call {
     pub(super) last_content: Option<Instant>,
     pub(super) usage: UsageReport,
     pub(super) charge: Charge,
+    /// What the call costs, once somebody has asked.
+    pub(super) assessed: Option<Option<(Assessment, Option<u64>)>>,
     pub(super) ended: Option<(Outcome, u16)>,
 }
 
@@ -108,6 +125,7 @@ impl Exchange {
             last_content: None,
             usage: UsageReport::Unknown,
             charge: Charge::default(),
+            assessed: None,
             ended: None,
             opened,
             meter,
@@ -161,20 +179,6 @@ impl Exchange {
     /// Call it before [`Exchange::begin_attempt`].
     pub fn set_model_sent(&mut self, model: &str) {
         self.call.renamed = Some(names::clean(model).into());
-    }
-
-    /// What the body of a request that streams through says, once it went by: see [`Exchange::set_request`].
-    pub fn set_asked(&mut self, model: Option<&str>, stream: bool) {
-        let call = &mut *self.call;
-        if let Some(model) = model {
-            call.asked = Some(names::clean(model).into());
-        }
-        call.stream |= stream;
-    }
-
-    /// The call is passed through: whatever its target names, the model that is asked for is the one that is sent.
-    pub fn pass_through(&mut self) {
-        self.call.passed_through = true;
     }
 
     /// More of the request's body arrived, for bodies that stream through.
@@ -264,6 +268,24 @@ impl Exchange {
     /// The model that the provider says it served.
     pub fn set_served_model(&mut self, model: &str) {
         self.call.served = Some(names::clean(model).into());
+    }
+
+    /// What can be told of the call before its last bytes go out. Usage, charge and model must be known by now.
+    pub fn so_far(&mut self) -> SoFar {
+        let call = &mut *self.call;
+        let assessed = call.assessed().map(|(it, _)| (it.effective.ok(), it.list.ok()));
+        let overhead = call.request_overhead.unwrap_or_default() + call.response_overhead.unwrap_or_default();
+        SoFar {
+            cost: assessed.map(|(effective, _)| effective),
+            list_cost: assessed.map(|(_, list)| list),
+            ttft: call.ttft(),
+            overhead,
+        }
+    }
+
+    /// Bytes of the request's body so far.
+    pub fn bytes_in(&self) -> usize {
+        self.call.bytes_in
     }
 
     /// So many bytes of the answer's body went to the client.

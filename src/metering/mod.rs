@@ -11,6 +11,7 @@ mod gen_ai;
 mod line;
 mod meter;
 mod outcome;
+mod passed;
 mod random;
 mod record;
 mod request_id;
@@ -23,7 +24,7 @@ mod trace;
 mod tests;
 
 pub use cost::{Charge, CostRecord};
-pub use exchange::{Exchange, Opened};
+pub use exchange::{Exchange, Opened, SoFar};
 pub use meter::{Meter, MeterError, MeterOptions, TraceOptions};
 pub use outcome::Outcome;
 pub use record::{AttemptRecord, Overhead, Record, UsageState};

@@ -90,6 +90,8 @@ pub enum UsageState {
     Reported,
     /// The provider reported them, but they do not add up to its total.
     Inconsistent,
+    /// The answer broke off before the report; see docs/usage-records.md for what is estimated from what.
+    Estimated,
     /// Nothing was reported.
     Unknown,
 }
@@ -100,6 +102,7 @@ impl UsageState {
         match self {
             Self::Reported => "reported",
             Self::Inconsistent => "inconsistent",
+            Self::Estimated => "estimated",
             Self::Unknown => "unknown",
         }
     }
@@ -178,5 +181,6 @@ fn tokens(report: &UsageReport) -> (Option<&Usage>, UsageState) {
         UsageReport::Unknown => (None, UsageState::Unknown),
         UsageReport::Reported(usage) => (Some(usage), UsageState::Reported),
         UsageReport::Inconsistent(usage) => (Some(usage), UsageState::Inconsistent),
+        UsageReport::Estimated(usage) => (Some(usage), UsageState::Estimated),
     }
 }

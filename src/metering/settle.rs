@@ -27,7 +27,7 @@ impl Call {
         self.end_attempt(outcome, now);
         let meter = Arc::clone(&self.meter);
         let duration = now.saturating_duration_since(self.opened.accepted);
-        let assessed = self.assess();
+        let assessed = self.assessed().copied();
         self.count(meter.telemetry.metrics(), outcome, duration, assessed.as_ref());
         meter.in_flight[dialect_index(self.opened.dialect)].add(-1);
         self.export(outcome, status, now);
@@ -87,7 +87,8 @@ impl Call {
             UsageReport::Unknown if self.should_report_usage() => {
                 series.usage_unknown(m).inc();
             }
-            UsageReport::Unknown => {}
+            // An estimate is in the record, and in no sum.
+            UsageReport::Unknown | UsageReport::Estimated(_) => {}
         }
     }
 
@@ -105,7 +106,8 @@ impl Call {
     /// Streams of more than one output token. Where reasoning is reported apart nobody can say whether it was part of
     /// the streamed content, so that the quotient would mean nothing.
     pub(super) fn time_per_output_token(&self) -> Option<Duration> {
-        let usage = self.usage.usage().filter(|usage| self.stream && usage.reasoning == 0)?;
+        let reported = self.usage.usage().filter(|_| !matches!(self.usage, UsageReport::Estimated(_)));
+        let usage = reported.filter(|usage| self.stream && usage.reasoning == 0)?;
         let gaps = u32::try_from(usage.total_output()).ok()?.checked_sub(1).filter(|gaps| *gaps > 0)?;
         Some(self.last_content?.checked_duration_since(self.first_content?)? / gaps)
     }

@@ -101,6 +101,14 @@ impl Basis {
     }
 }
 
+impl Assessment {
+    /// As the assessment of a call whose usage is only estimated: what follows from usage has no amount.
+    pub fn for_estimate(self) -> Self {
+        let why = |why: Unpriced| if why == Unpriced::Usage { Unpriced::Estimated } else { why };
+        Self { list: self.list.map_err(why), billed: self.billed.map_err(why), effective: self.effective.map_err(why) }
+    }
+}
+
 impl Terms {
     /// Prices one call.
     pub fn assess(&self, sale: &Sale<'_>) -> Assessment {

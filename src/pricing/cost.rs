@@ -39,6 +39,8 @@ pub enum Unpriced {
     OutputApart,
     /// Nobody knows what the call used.
     Usage,
+    /// What the call used is an estimate, which no sum of money takes in.
+    Estimated,
 }
 
 impl Unpriced {
@@ -46,6 +48,7 @@ impl Unpriced {
     pub fn reason(self) -> &'static str {
         match self {
             Self::Usage => "no_usage",
+            Self::Estimated => "estimated",
             Self::Model | Self::Class(_) | Self::Tier(_) | Self::OutputApart => "no_price",
         }
     }
@@ -59,6 +62,7 @@ impl fmt::Display for Unpriced {
             Self::Tier(tier) => write!(f, "no price for the tier `{}`", tier.as_str()),
             Self::OutputApart => f.write_str("part of the output is charged apart"),
             Self::Usage => f.write_str("usage unknown"),
+            Self::Estimated => f.write_str("usage estimated"),
         }
     }
 }

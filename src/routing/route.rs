@@ -8,7 +8,7 @@ use super::health::Health;
 use super::limit::Limit;
 use super::policy::{RetryPolicy, Timeouts};
 use super::provider::Provider;
-use crate::config::types::{Sticky, Strategy};
+use crate::config::types::{OnDisconnect, Sticky, Strategy};
 
 /// Which calls go where, and under which rules.
 #[derive(Debug)]
@@ -30,6 +30,8 @@ pub struct Route {
     pub timeouts: Timeouts,
     /// Largest request body in bytes, where the route has its own limit.
     pub max_body: Option<usize>,
+    /// What becomes of a stream whose client goes away.
+    pub on_disconnect: OnDisconnect,
     /// Limit on calls at one time.
     pub calls: Option<Limit>,
     /// The retry budget: the table's own, unless the route sets another share.

@@ -95,7 +95,7 @@ async fn serve_one<H: Handler>(
         half_close: manners.half_close,
         write_patience: manners.timeouts.write.0,
         head_only: head.method == Method::HEAD,
-        takes_trailers: head.headers.get_all("te").any(takes_trailers),
+        takes_trailers: http1::takes_trailers(&head.headers),
         keep: http1::keeps_alive(head.version, &head.headers) && !handler.is_stopping(),
         chunked: false,
         answered: false,
@@ -180,11 +180,6 @@ fn dialect_of(method: &Method, path: &str) -> DialectId {
     let path = path.split('?').next().unwrap_or_default();
     let bare = || path.get(1..)?.find('/').and_then(|at| dialect::recognise(method, &path[at + 1..]));
     dialect::recognise(method, path).or_else(bare).map_or(DialectId::OpenAi, |api| api.dialect)
-}
-
-/// Whether this value of `te` lists `trailers`.
-fn takes_trailers(te: &[u8]) -> bool {
-    te.split(|b| *b == b',').any(|coding| coding.trim_ascii().eq_ignore_ascii_case(b"trailers"))
 }
 
 pub(super) async fn linger(wire: &mut Wire<Stream>) {

@@ -284,6 +284,7 @@ fn settings(config: &Config) -> Settings {
         max_calls: config.server.limits.calls,
         app_header: config.observe.app_header.to_ascii_lowercase().into(),
         response_headers: config.observe.response_headers,
+        stream_comments: config.observe.stream_comments,
     }
 }
 

@@ -87,7 +87,7 @@ table! {
     COMPARABLE_COST_USD = "faregate_comparable_cost_usd_total", Kind::Counter, ["app", "provider", "model", "basis"],
         "The same, only for calls whose list and effective cost are both known: their ratio less one is the markup.";
     UNPRICED_CALLS = "faregate_unpriced_calls_total", Kind::Counter, ["provider", "model", "reason"],
-        "Answered calls without an effective cost. reason `no_price`: the price book has no price for them; `no_usage`: nobody knows what they used.";
+        "Answered calls without an effective cost. reason `no_price`: the price book has no price for them; `no_usage`: nobody knows what they used; `estimated`: a stream that broke off, whose usage is only estimated.";
     PRICE_CARD_AGE_SECONDS = "faregate_price_card_age_seconds", Kind::Gauge, ["provider"],
         "How old the facts of the price card were that priced the last call.";
     RECORDS_DROPPED = "faregate_usage_records_dropped_total", Kind::Counter, [],

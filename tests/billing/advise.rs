@@ -151,6 +151,20 @@ fn slower_dearer_and_unknown_have_words_of_their_own() {
         (&"unknown".into(), &Value::Null, &Value::Null)
     );
 
+    let plenty = [("openai", "gpt-4o", 1.0), ("openrouter", "openai/gpt-4o", 2.0)].map(|(provider, model, times)| {
+        let call = |n: u32| {
+            let attempts = json!([{"provider": provider, "outcome": "ok", "ms": f64::from(n + 1) * times}]);
+            calls(n, 1, provider, model, &json!({"cost": cost(1.0, times), "attempts": attempts}))
+        };
+        (0..100).map(call).collect::<String>()
+    });
+    let time = road(&advise(&plenty.concat()), "openrouter", "openai/gpt-4o")["time"].clone();
+    for (name, want) in [("routed_ms", 100.0), ("direct_ms", 50.0), ("routed_p95_ms", 190.0), ("direct_p95_ms", 95.0)] {
+        let got = time[name].as_f64().unwrap();
+        assert!((got / want - 1.0).abs() < 0.007, "{name}: {got} is not {want}");
+    }
+    assert_eq!(time["of"], "call");
+
     // Nineteen calls say nothing of time.
     let few = calls(0, 19, "openai", "gpt-4o", &json!({"cost": cost(1.0, 1.0)}))
         + &calls(60, 90, "openrouter", "openai/gpt-4o", &json!({"cost": cost(1.0, 1.15)}));

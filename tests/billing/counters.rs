@@ -8,6 +8,10 @@ use std::fs;
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::time::SystemTime;
+
+use faregate::billing::Moment;
+use serde_json::{Value, json};
 
 use super::run::{Done, faregate};
 use super::stage::Stage;
@@ -94,6 +98,10 @@ const COLUMNS: [&str; 9] =
 fn a_real_prometheus_gives_the_bill_of_the_records() {
     // Its first scrape finds all calls made: none of them is lost for having made its series.
     let mut stage = Stage::new().play();
+    let started = stage.faregate.metrics().value("process_start_time_seconds", &[]).unwrap();
+    let now = || SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs_f64();
+    eventually("two seconds have passed since its start", || now() > started + 2.0);
+    let after_the_calls = Moment::from(SystemTime::now()).to_string();
     let Some(prometheus) = Prometheus::start(stage.faregate.admin) else { return };
     let url = prometheus.url();
     prometheus.wait("sum(faregate_requests_total)", stage.calls as f64);
@@ -131,16 +139,13 @@ fn a_real_prometheus_gives_the_bill_of_the_records() {
     let run = |arguments: &[&str]| faregate(Path::new("."), &[&["bill", "--prometheus", &url][..], arguments].concat());
     let table = run(&["--by", "provider"]).ok();
     assert!(
-        table.out.contains("  1 no_price") && table.out.contains("counters, which are interpolated"),
+        table.out.contains("  1 router: no_price") && table.out.contains("counters, which are interpolated"),
         "{}",
         table.out
     );
     let json = run(&["--by", "day", "--app", "search", "--format", "json", "--since", "2d"]).ok().json();
     assert_eq!((&json["source"], &json["exact"]), (&"prometheus".into(), &false.into()));
-    assert_eq!(
-        (&json["total"]["unpriced_calls"], &json["total"]["cost_source"]),
-        (&serde_json::Value::Null, &serde_json::Value::Null)
-    );
+    assert_eq!((&json["total"]["unpriced_calls"], &json["total"]["cost_source"]), (&Value::Null, &Value::Null));
     assert!(run(&["--format", "focus", "--since", "1d"]).ok().csv().len() >= 7);
     let none = run(&["--since", "2020-01-01", "--until", "2020-01-02"]);
     assert!(
@@ -153,6 +158,27 @@ fn a_real_prometheus_gives_the_bill_of_the_records() {
         unknown.code == Some(1) && unknown.err.contains("read usage records for --by served_by"),
         "{}",
         unknown.err
+    );
+
+    // A process that had started before the time, and was not watched then: what it held is not of that time.
+    let late = run(&["--by", "provider", "--format", "json", "--since", &after_the_calls]).ok().json();
+    let late = late["total"]["calls"].as_u64().unwrap();
+    assert!((3..=4).contains(&late), "{late} of {} calls", stage.calls);
+
+    // Advice from the same counters: 8 calls with the router's 15 % and the fee on credit, one that it rescued.
+    let advice = ["advise", "--prometheus", &url, "--since", "1h", "--config", "faregate.yaml", "--format", "json"];
+    let advice = faregate(&folder, &advice).ok().json();
+    let roads = advice["roads"].as_array().unwrap();
+    let road =
+        |model: &str| roads.iter().find(|road| road["model"] == model).unwrap_or_else(|| panic!("{model}: {roads:#?}"));
+    let (saved, want) = (road("openai/gpt-4o")["saved"].as_f64().unwrap(), 8.0 * 0.000_746_375);
+    assert!((saved / want - 1.0).abs() < 0.05, "{saved} is not about {want}");
+    let month = road("openai/gpt-4o")["saved_per_30_days"].as_f64().unwrap();
+    assert!((month / (saved * 720.0) - 1.0).abs() < 0.001, "{month}");
+    assert_eq!(road("openai/gpt-4o")["verdict"], "go direct");
+    assert_eq!(
+        (&road("openai/gpt-4o-mini")["rescued_calls"], &road("openai/gpt-4o-mini")["saved"]),
+        (&1.into(), &Value::Null)
     );
 
     // Seen from before its first call, a series that appears later is counted whole.
@@ -237,4 +263,55 @@ fn what_goes_wrong_says_what_to_do_and_shows_no_secret() {
         assert!(done.err.contains(said), "{url}: {}", done.err);
         assert!(!done.err.contains("s3cret"), "{}", done.err);
     }
+}
+
+/// A Prometheus that holds one direct provider, and one router that charges 15 % more and adds 125 ms.
+#[test]
+fn mean_times_and_fallbacks_are_told_from_counters() {
+    let upstream = Upstream::start(|peer, request| {
+        let form = percent_encoding::percent_decode(&request.body).decode_utf8().unwrap().into_owned();
+        let series: &[(&str, &str, f64)] = match form.as_str() {
+            // All series were there before.
+            births if births.contains("min_over_time") => &[],
+            q if q.contains("increase(faregate_requests_total") => &[
+                (r#""provider":"openai","model":"gpt-4o""#, "", 40.0),
+                (r#""provider":"openrouter","model":"openai/gpt-4o""#, "", 50.0),
+            ],
+            q if q.contains("increase(faregate_comparable_cost_usd_total") => &[
+                (r#""provider":"openrouter","model":"openai/gpt-4o""#, r#","basis":"list""#, 50.0),
+                (r#""provider":"openrouter","model":"openai/gpt-4o""#, r#","basis":"effective""#, 57.5),
+            ],
+            q if q.contains("seconds_sum") => &[
+                (r#""provider":"openai","model":"gpt-4o""#, "", 12.0),
+                (r#""provider":"openrouter","model":"openai/gpt-4o""#, "", 21.0),
+            ],
+            q if q.contains("seconds_count") => &[
+                (r#""provider":"openai","model":"gpt-4o""#, "", 30.0),
+                (r#""provider":"openrouter","model":"openai/gpt-4o""#, "", 40.0),
+            ],
+            q if q.contains("increase(faregate_fallbacks_total") => {
+                &[(r#""from":"openai/gpt-4o","to":"openrouter/openai/gpt-4o""#, "", 10.0)]
+            }
+            _ => &[],
+        };
+        let result: Vec<String> = series
+            .iter()
+            .map(|(names, more, value)| format!(r#"{{"metric":{{{names}{more}}},"value":[1,"{value}"]}}"#))
+            .collect();
+        let body =
+            format!(r#"{{"status":"success","data":{{"resultType":"vector","result":[{}]}}}}"#, result.join(","));
+        peer.json(200, body);
+    });
+    let url = format!("http://{}", upstream.address);
+    let done = faregate(Path::new("."), &["advise", "--prometheus", &url, "--since", "15d", "--format", "json"]).ok();
+    let road = &done.json()["roads"][0];
+    let by_app = faregate(Path::new("."), &["advise", "--prometheus", &url, "--app", "a"]);
+    assert!(by_app.code == Some(1) && by_app.err.contains("leave --app out"), "{}", by_app.err);
+    // Ten of fifty calls were rescued: a fifth of the money is not counted.
+    assert_eq!((&road["rescued_calls"], road["saved"].to_string()), (&10.into(), "6".into()), "{road:#}");
+    assert_eq!((road["saved_per_30_days"].to_string(), &road["verdict"]), ("12".into(), &"weigh".into()));
+    assert_eq!(
+        road["time"],
+        json!({"of": "ttft", "statistic": "mean", "direct": "openai", "routed_ms": 525.0, "direct_ms": 400.0, "faster_by_ms": 125.0, "routed_p95_ms": null, "direct_p95_ms": null})
+    );
 }

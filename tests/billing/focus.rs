@@ -204,15 +204,18 @@ fn the_corners_of_months_and_unknown_things_keep_the_rules() {
         ]
     );
     assert_eq!(rows[2]["x_CallsWithoutListPrice"], "1");
+    let nameless = GOOD.replace(r#""provider":"p","#, "");
+    let (none, said) = of(&[&nameless]);
+    assert!(none.is_empty() && said.err.contains("1 charged calls have no row, for their records name no provider"));
     let tags: serde_json::Value = serde_json::from_str(&rows[0]["Tags"]).unwrap();
     assert_eq!(tags["app"], "a,\"b\"");
 }
 
+const GOOD: &str = r#"{"time":"2026-11-25T10:00:00Z","app":"a","provider":"p","model_sent":"m","outcome":"ok","tokens":{"input":1},"cost":{"list":1,"billed":1,"effective":1}}"#;
+
 #[test]
 fn the_rules_are_heard() {
-    let (rows, _) = of(&[
-        r#"{"time":"2026-11-25T10:00:00Z","app":"a","provider":"p","model_sent":"m","outcome":"ok","tokens":{"input":1},"cost":{"list":1,"billed":1,"effective":1}}"#,
-    ]);
+    let (rows, _) = of(&[GOOD]);
     for (column, value) in [
         ("BilledCost", ""),
         ("BilledCost", "$1"),

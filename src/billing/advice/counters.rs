@@ -13,6 +13,9 @@ use crate::billing::prometheus::{Client, CounterError, bill, fallbacks, mean_ttf
 /// # Errors
 /// Why it is not known.
 pub fn from_counters(client: &Client, filter: &Filter, market: Market) -> Result<Advisor, CounterError> {
+    if !filter.apps.is_empty() {
+        return Err(CounterError::Apps);
+    }
     let statement = bill(client, filter, &[Dimension::Provider, Dimension::Model])?;
     let mut advisor = Advisor::new(market);
     if let Some((first, last)) = statement.bill.span() {

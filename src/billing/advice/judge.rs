@@ -11,6 +11,8 @@ use crate::pricing::{Kind, normal_forms};
 
 /// Fewer calls on either side say nothing of time.
 const FEW: u64 = 20;
+/// Fewer say nothing of the slow ones.
+const MANY: u64 = 100;
 /// A shorter time says nothing of a month.
 const SHORT: Duration = Duration::from_secs(3_600);
 const MONTH: Duration = Duration::from_secs(30 * 86_400);
@@ -72,6 +74,8 @@ pub struct Comparison {
     pub routed_ms: f64,
     /// Direct.
     pub direct_ms: f64,
+    /// The time that 95 % did not exceed, through the router and direct, where there are calls enough to tell.
+    pub p95_ms: Option<(f64, f64)>,
 }
 
 /// Go direct?
@@ -252,7 +256,9 @@ fn compare(routed: &Road, name: &str, direct: &Road) -> Option<Comparison> {
             return None;
         }
         let ((statistic, routed_ms), (_, direct_ms)) = (a.typical()?, b.typical()?);
-        Some(Comparison { of, statistic, direct: name.to_owned(), routed_ms, direct_ms })
+        let many = a.count() >= MANY && b.count() >= MANY;
+        let p95_ms = many.then(|| a.quantile(0.95).zip(b.quantile(0.95))).flatten();
+        Some(Comparison { of, statistic, direct: name.to_owned(), routed_ms, direct_ms, p95_ms })
     };
     pair("ttft", &routed.ttft, &direct.ttft).or_else(|| pair("call", &routed.whole, &direct.whole))
 }

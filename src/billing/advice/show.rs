@@ -93,6 +93,8 @@ struct Time<'a> {
     routed_ms: f64,
     direct_ms: f64,
     faster_by_ms: f64,
+    routed_p95_ms: Option<f64>,
+    direct_p95_ms: Option<f64>,
 }
 
 /// Advice as one JSON object.
@@ -132,6 +134,8 @@ fn road(judged: &Judged) -> Road<'_> {
             routed_ms: tenth(time.routed_ms),
             direct_ms: tenth(time.direct_ms),
             faster_by_ms: tenth(time.routed_ms - time.direct_ms),
+            routed_p95_ms: time.p95_ms.map(|(routed, _)| tenth(routed)),
+            direct_p95_ms: time.p95_ms.map(|(_, direct)| tenth(direct)),
         }),
     }
 }

@@ -39,6 +39,9 @@ pub enum CounterError {
     /// What counters do not hold.
     #[error("counters do not hold who served a call behind a router; read usage records for --by {0}")]
     Dimension(&'static str),
+    /// Fallbacks are counted without the app that called.
+    #[error("counters do not tell fallbacks by app; leave --app out, or read usage records")]
+    Apps,
     /// More days than can be asked for one by one.
     #[error("{0} days by day are too many to ask for; leave `day` out, or ask for at most {MOST_DAYS}")]
     Days(usize),

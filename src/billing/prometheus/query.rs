@@ -29,11 +29,11 @@ pub(super) fn increase(metric: &str, labels: &[&str], range: Range) -> String {
 /// What counters held when their series first appeared, summed by labels: of series that were not there in the day
 /// before, of processes that were watched then without them, or that have started since.
 pub(super) fn births(metric: &str, labels: &[&str], range: Range) -> String {
-    let (length, start) = (range.length(), range.from.seconds().0);
+    let (length, (second, micros)) = (range.length(), range.from.seconds());
     format!(
         "sum by ({}) ((min_over_time({metric}[{length}]) unless last_over_time({metric}[1d] offset {length})) \
          and on (instance, job) (last_over_time(faregate_build_info[1d] offset {length}) \
-         or min_over_time(process_start_time_seconds[{length}]) >= {start}))",
+         or min_over_time(process_start_time_seconds[{length}]) >= {second}.{micros:06}))",
         labels.join(", ")
     )
 }
@@ -46,6 +46,6 @@ mod tests {
     fn a_time_is_written_as_its_length() {
         let range = Range { from: Moment(1_000_000_500_000), to: Moment(1_000_060_500_000) };
         assert_eq!(increase("m", &["a", "b"], range), "sum by (a, b) (increase(m[60000ms]))");
-        assert!(births("m", &["a"], range).ends_with("(process_start_time_seconds[60000ms]) >= 1000000))"));
+        assert!(births("m", &["a"], range).ends_with("(process_start_time_seconds[60000ms]) >= 1000000.500000))"));
     }
 }

@@ -68,6 +68,12 @@ pub fn focus(statement: &Statement) -> String {
     out
 }
 
+/// Charged calls that have no row: their provider is not known, and FOCUS wants one.
+pub fn nameless(statement: &Statement) -> u64 {
+    let groups = statement.bill.groups();
+    groups.iter().filter(|group| Row::of(group).is_none()).map(|group| group.tally.charged).sum()
+}
+
 struct Row<'a> {
     day: Day,
     provider: &'a str,

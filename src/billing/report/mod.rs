@@ -17,7 +17,7 @@ use super::moment::Period;
 use crate::chat::Money;
 
 pub use csv::csv;
-pub use focus::{COLUMNS, DIMENSIONS, focus};
+pub use focus::{COLUMNS, DIMENSIONS, focus, nameless};
 pub use json::json;
 pub use table::{Cell, aligned, printable, table};
 

@@ -7,6 +7,9 @@ use crate::billing::bill::Dimension;
 use crate::billing::tally::{SOURCES, Tally};
 use crate::chat::Money;
 
+/// So many groups of unpriced calls are shown.
+const MOST_REASONS: usize = 20;
+
 /// A cell of a table, and to which side it goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Cell {
@@ -100,7 +103,10 @@ fn sources(text: &mut String, statement: &Statement) {
     }
     let share = |part: Money| match total.billed {
         Money::ZERO => String::new(),
-        all => format!(" ({})", percent(crate::pricing::markup(all, part).map_or(0, |over| over + 1_000_000))),
+        all => format!(
+            " ({})",
+            percent(crate::pricing::markup(all, part).map_or(0, |over| over.saturating_add(1_000_000)))
+        ),
     };
     let shown: Vec<String> = SOURCES
         .iter()
@@ -120,8 +126,21 @@ fn unpriced(text: &mut String, statement: &Statement) {
         text.push_str("Unpriced calls are not counted by app; leave --app out to see them.\n");
     } else if !total.unpriced.is_empty() {
         let _infallible = writeln!(text, "Unpriced, in no sum of money: {} calls.", total.unpriced_calls());
-        for (why, calls) in &total.unpriced {
-            let _infallible = writeln!(text, "  {calls} {}", printable(why));
+        let mut reasons: Vec<(u64, String)> = Vec::new();
+        for group in statement.bill.groups() {
+            let names: Vec<String> = group.names.iter().flatten().map(|name| printable(name)).collect();
+            for (why, calls) in &group.tally.unpriced {
+                let of = if names.is_empty() { String::new() } else { format!("{}: ", names.join(" ")) };
+                reasons.push((*calls, format!("{of}{}", printable(why))));
+            }
+        }
+        reasons.sort_by(|(a, x), (b, y)| b.cmp(a).then_with(|| x.cmp(y)));
+        for (calls, why) in reasons.iter().take(MOST_REASONS) {
+            let _infallible = writeln!(text, "  {calls} {why}");
+        }
+        if let Some(rest) = reasons.get(MOST_REASONS..).filter(|rest| !rest.is_empty()) {
+            let calls: u64 = rest.iter().map(|(calls, _)| calls).sum();
+            let _infallible = writeln!(text, "  {calls} of {} more groups (--format json has all)", rest.len());
         }
     }
 }

@@ -141,13 +141,15 @@ impl Frames {
                 let wrapped = json::field(payload, "bytes").and_then(json::text);
                 let Some(data) = wrapped.and_then(|text| STANDARD.decode(text.as_bytes()).ok()) else { return };
                 if !seen.content || self.worth.iter().any(|word| word.find(&data).is_some()) {
-                    self.family.read_data(self.operation, b"", &data, seen);
+                    seen.event(|seen| self.family.read_data(self.operation, b"", &data, seen));
+                } else {
+                    seen.contents += 1;
                 }
             }
             family if !seen.content || kind.event == b"metadata" => {
-                family.read_data(self.operation, kind.event, payload, seen);
+                seen.event(|seen| family.read_data(self.operation, kind.event, payload, seen));
             }
-            _ => {}
+            _ => seen.contents += u64::from(kind.event == b"contentBlockDelta"),
         }
     }
 }

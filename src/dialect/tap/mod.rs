@@ -35,6 +35,8 @@ pub struct Tap {
     voice: Voice,
     /// Its content comes bit by bit: that of any other answer starts with its first byte.
     streams: bool,
+    /// The upstream ended its body, and with no error: many streams have no other mark of their end.
+    whole: bool,
     seen: Seen,
     reader: Reader,
 }
@@ -61,7 +63,7 @@ impl Tap {
             (true, false) => Reader::Body(Box::new(BodyTap::new())),
             _ => Reader::Nothing,
         };
-        Self { dialect, operation, voice, streams: event_stream, seen: Seen::default(), reader }
+        Self { dialect, operation, voice, streams: event_stream, whole: false, seen: Seen::default(), reader }
     }
 
     /// A tap for the answer with a 2xx status to a call of a vendor's own API. `header` gives the answer's headers.
@@ -72,6 +74,7 @@ impl Tap {
         }
         let kind = Media::of(header("content-type").unwrap_or(b"application/json"))?;
         let (voice, operation) = (call.voice, call.operation);
+        let streams = call.streams || kind != Media::Json;
         let mut seen = Seen::default();
         let reader = match (voice, kind) {
             (Voice::Unread, _) => return None,
@@ -79,7 +82,7 @@ impl Tap {
             (Voice::Known(..), Media::Json | Media::Lines) => Reader::Body(Box::new(BodyTap::new())),
             (Voice::Own(Family::Predict), _) => Reader::Counts(TokenCounts::new()),
             (Voice::Own(family), Media::Frames) => Reader::Frames(Box::new(Frames::new(family, operation))),
-            (Voice::Own(family), _) => Reader::Sequence(Box::new(Sequence::new(family, operation))),
+            (Voice::Own(family), _) => Reader::Sequence(Box::new(Sequence::new(family, operation, streams))),
             (Voice::Known(..), Media::Frames) => return None,
         };
         if voice == Voice::Own(Family::Assorted) {
@@ -89,8 +92,7 @@ impl Tap {
         seen.charge.tier =
             tier.map(str::to_ascii_lowercase).map_or(ServiceTier::Standard, |tier| ServiceTier::parse(&tier));
         let dialect = if let Voice::Known(dialect, _) = voice { dialect } else { DialectId::Opaque };
-        let streams = call.streams || kind != Media::Json;
-        Some(Self { dialect, operation, voice, streams, seen, reader })
+        Some(Self { dialect, operation, voice, streams, whole: false, seen, reader })
     }
 
     /// Reads `chunk` and gives what the client is to receive to `out`: the same bytes, not copied. With `strip_usage`
@@ -140,6 +142,7 @@ impl Tap {
 
     /// The upstream's body ended: reads what an unfinished last event says and lets go of what was held back.
     pub fn finish(&mut self, out: &mut SmallVec<[Bytes; 4]>) {
+        self.whole = self.seen.error.is_none();
         match &mut self.reader {
             Reader::Stream(stream) => stream.finish(out, &mut self.seen),
             Reader::Body(_) | Reader::Sequence(_) | Reader::Frames(_) => {}
@@ -194,6 +197,16 @@ impl Tap {
     /// The tokens as last reported.
     pub fn usage(&self) -> UsageReport {
         self.seen.tokens(self.operation)
+    }
+
+    /// The tokens of a response that ends here, whether or not it is whole; of a stream that broke off before its
+    /// report they are estimated. `request`: length of the request's body.
+    pub fn usage_at_end(&self, request: usize) -> UsageReport {
+        if self.is_stream() && !self.seen.ended && !self.whole {
+            self.seen.usage_of_broken(self.operation, request)
+        } else {
+            self.usage()
+        }
     }
 
     /// What the response states that the call cost.

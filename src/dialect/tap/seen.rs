@@ -16,6 +16,9 @@ pub(in super::super) struct Seen {
     pub(in super::super) error: Option<UpstreamError>,
     pub(in super::super) model: Option<String>,
     pub(in super::super) content: bool,
+    /// Events of a stream that carried content, and how many of them came before the last report of usage.
+    pub(in super::super) contents: u64,
+    pub(in super::super) reported_at: u64,
     pub(in super::super) ended: bool,
     /// What the host measured itself: counts where the model reported nothing.
     pub(in super::super) measured: UsageReport,
@@ -56,10 +59,23 @@ impl Seen {
         reports.into_iter().find(|report| *report != UsageReport::Unknown).unwrap_or_default()
     }
 
+    /// Reads one event, or object of a stream, that may carry both content and usage: the usage then covers it.
+    pub(in super::super) fn event(&mut self, read: impl FnOnce(&mut Self)) {
+        const NOT: u64 = u64::MAX;
+        let (content, failed) = (self.content, self.error.is_some());
+        let reported_at = std::mem::replace(&mut self.reported_at, NOT);
+        read(self);
+        let reported = self.reported_at != NOT;
+        let counts = !content || !(reported || (self.error.is_some() && !failed));
+        self.contents += u64::from(self.content && counts);
+        self.reported_at = if reported { self.contents } else { reported_at };
+    }
+
     /// Takes over a report; one that is none leaves the last one in place.
     pub(in super::super) fn note_usage(&mut self, report: UsageReport) {
         if report != UsageReport::Unknown {
             self.usage = report;
+            self.reported_at = self.contents;
         }
     }
 
@@ -75,7 +91,27 @@ impl Seen {
     pub(in super::super) fn note_anthropic_usage(&mut self, usage: &[u8]) {
         self.counts.absorb(usage);
         self.usage = self.counts.report();
+        self.reported_at = self.contents;
         self.charge.note_usage(usage, true);
+    }
+
+    /// The usage of a stream that broke off, from a request body of so many bytes: what was reported counts where no
+    /// content came after and it counts what came before; else what came is counted. An event of content is about one
+    /// token at most hosts, and a token about four bytes of a request.
+    pub(in super::super) fn usage_of_broken(&self, operation: Operation, request: usize) -> UsageReport {
+        let said = self.tokens(operation);
+        let covers = self.usage == UsageReport::Unknown || self.reported_at == self.contents;
+        let counts = said.usage().is_some_and(|usage| usage.total_output() > 0);
+        if self.contents == 0 || (covers && counts) {
+            return said;
+        }
+        let mut usage = match said.usage() {
+            Some(usage) => *usage,
+            None => Usage { input: request.div_ceil(4) as u64, ..Usage::default() },
+        };
+        let more = self.contents.saturating_sub(usage.total_output());
+        usage.output = usage.output.saturating_add(more);
+        UsageReport::Estimated(usage)
     }
 
     /// The searches that stand beside `usage` and not in it.

@@ -14,11 +14,12 @@ pub(super) struct Sequence {
     any: bool,
     /// Objects read to their end.
     complete: bool,
+    streams: bool,
 }
 
 impl Sequence {
-    pub(super) fn new(family: Family, operation: Operation) -> Self {
-        Self { family, operation, walker: Walker::new(family.picks()), any: false, complete: false }
+    pub(super) fn new(family: Family, operation: Operation, streams: bool) -> Self {
+        Self { family, operation, walker: Walker::new(family.picks()), any: false, complete: false, streams }
     }
 
     /// Whether nothing was read yet.
@@ -43,7 +44,13 @@ impl Sequence {
             bytes = &bytes[used..];
             if self.walker.is_complete() {
                 self.complete = true;
-                self.family.read(self.operation, b"", &self.walker, seen);
+                let (family, operation, object) = (self.family, self.operation, &self.walker);
+                let read = |seen: &mut Seen| family.read(operation, b"", object, seen);
+                if self.streams {
+                    seen.event(read)
+                } else {
+                    read(seen)
+                }
                 self.walker = Walker::new(self.family.picks());
             }
         }

@@ -149,17 +149,29 @@ impl StreamTap {
     fn read(&self, event: &[u8], seen: &mut Seen) -> bool {
         let all_along = matches!(self.voice, Voice::Own(family) if family.reports_all_along());
         if seen.content && !all_along && !self.marks.worth_reading(event) {
+            seen.contents += 1;
             return false;
         }
+        let before = seen.content;
         let block = Block::parse(event);
         let Some(data) = &block.data else { return false };
-        match (self.voice, self.operation) {
-            (Voice::Own(family), operation) => family.read_data(operation, block.name, data, seen),
-            (_, Operation::Messages) => anthropic::events::read(block.name, data, seen),
-            (_, Operation::Responses) => openai::responses::read(block.name, data, seen),
-            (_, operation) => return openai::chat::read(operation, block.name, data, seen),
-        }
-        false
+        let only_usage = match (self.voice, self.operation) {
+            (Voice::Own(family), operation) => {
+                seen.event(|seen| family.read_data(operation, block.name, data, seen));
+                return false;
+            }
+            (_, Operation::Messages) => {
+                anthropic::events::read(block.name, data, seen);
+                false
+            }
+            (_, Operation::Responses) => {
+                openai::responses::read(block.name, data, seen);
+                false
+            }
+            (_, operation) => openai::chat::read(operation, block.name, data, seen),
+        };
+        seen.contents += u64::from(seen.content && !before);
+        only_usage
     }
 }
 
