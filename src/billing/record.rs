@@ -13,6 +13,9 @@ use serde_json::value::RawValue;
 use super::moment::Moment;
 use crate::chat::{Money, Usage};
 
+/// The word for usage that nobody reported.
+const ESTIMATED: &str = "estimated";
+
 /// No call costs more: a trillion dollars. Sums of what does would stop at the end of the range.
 const MOST: Money = Money::from_atto(1_000_000_000_000_000_000_000_000_000_000);
 
@@ -36,7 +39,7 @@ pub struct Record<'a> {
     pub stream: bool,
     /// Every try at a target.
     pub attempts: Vec<Attempt<'a>>,
-    /// What it used; `None`: nobody knows.
+    /// What it used; `None`: nobody knows, or it is an estimate, which is in no sum.
     pub usage: Option<Usage>,
     /// What it cost; `None` for calls that cannot cost anything.
     pub cost: Option<CostFacts<'a>>,
@@ -125,6 +128,8 @@ struct Line<'a> {
     attempts: Vec<Attempt<'a>>,
     #[serde(default)]
     tokens: Tokens,
+    #[serde(borrow, default)]
+    usage_state: Option<Text<'a>>,
     #[serde(borrow, default)]
     cost: Field<CostLine<'a>>,
     #[serde(default)]
@@ -257,6 +262,7 @@ impl<'a> Record<'a> {
                 unpriced: cost.unpriced,
             }),
         };
+        let estimated = line.usage_state.is_some_and(|state| state.as_str() == ESTIMATED);
         let tried = line.provider.is_some();
         Ok(Self {
             at,
@@ -267,7 +273,7 @@ impl<'a> Record<'a> {
             outcome: line.outcome,
             stream: line.stream,
             attempts: line.attempts,
-            usage: line.tokens.0,
+            usage: line.tokens.0.filter(|_| !estimated),
             cost,
             ttft_ms: line.ttft_ms,
         })

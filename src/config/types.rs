@@ -182,6 +182,8 @@ pub struct Observe {
     pub log: Log,
     /// One JSON line per call.
     pub usage_records: Option<UsageRecords>,
+    /// The same records as OpenTelemetry log records, to a collector.
+    pub usage_logs: Option<UsageLogs>,
     /// OpenTelemetry traces.
     pub traces: Option<Traces>,
     /// The `app` label of calls that name none. Default: the environment variable FAREGATE_APP, else `unknown`.
@@ -232,6 +234,20 @@ pub struct UsageRecords {
     /// A file to append to, or `-` for standard output.
     #[schemars(with = "FilePath")]
     pub path: PathBuf,
+}
+
+/// Usage records as OpenTelemetry log records over OTLP/HTTP.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct UsageLogs {
+    /// The collector, such as `http://otel-collector:4318`.
+    #[schemars(with = "BaseUrl")]
+    pub endpoint: String,
+    /// Headers sent to the collector, such as the one that holds its key; those of the environment variable
+    /// OTEL_EXPORTER_OTLP_HEADERS are sent too.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("propertyNames" = { "format": "header-name" }))]
+    pub headers: BTreeMap<String, SecretSource>,
 }
 
 /// OpenTelemetry traces over OTLP/HTTP.
@@ -737,6 +753,7 @@ impl Default for Observe {
         Self {
             log: Log::default(),
             usage_records: None,
+            usage_logs: None,
             traces: None,
             app: None,
             app_header: "x-faregate-app".into(),

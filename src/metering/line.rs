@@ -55,13 +55,33 @@ impl Record<'_> {
     }
 }
 
+impl Record<'_> {
+    /// Appends the record as a log record of OTLP's JSON encoding, its line feed included: the body is the record as
+    /// [`Record::write`] has it.
+    pub(super) fn write_log(&self, out: &mut Vec<u8>) {
+        let at = self.time.duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+        let mut body = Vec::with_capacity(1024);
+        self.write(&mut body);
+        let body = std::str::from_utf8(&body).unwrap_or_default().trim_end();
+        field!(out, "{", "timeUnixNano", Word(itoa::Buffer::new().format(at.as_nanos())));
+        out.extend_from_slice(br#","severityNumber":9,"severityText":"INFO","eventName":"faregate.usage","#);
+        out.extend_from_slice(br#""attributes":[{"key":"event.name","value":{"stringValue":"faregate.usage"}}]"#);
+        if let Some(trace) = self.trace_id {
+            field!(out, "traceId", TraceId(trace));
+        }
+        out.extend_from_slice(br#","body":{"stringValue":"#);
+        body.write(out);
+        out.extend_from_slice(b"}}\n");
+    }
+}
+
 /// A value of a record.
 trait Value {
     fn write(&self, out: &mut Vec<u8>);
 }
 
 /// One of our own words, in which nothing needs an escape.
-struct Word(&'static str);
+struct Word<'a>(&'a str);
 struct Time(std::time::SystemTime);
 struct TraceId(u128);
 /// Milliseconds with up to three decimals.
@@ -99,7 +119,7 @@ impl Value for str {
     }
 }
 
-impl Value for Word {
+impl Value for Word<'_> {
     fn write(&self, out: &mut Vec<u8>) {
         out.push(b'"');
         out.extend_from_slice(self.0.as_bytes());

@@ -11,7 +11,7 @@ use crate::pricing::Seller;
 use crate::telemetry::cells::{Gauge, Histogram};
 use crate::telemetry::lines::{Limits, Lines, Reports};
 use crate::telemetry::names::{NameId, Names};
-use crate::telemetry::otlp::{Destination, Exporter};
+use crate::telemetry::otlp::{Destination, Exporter, Signal};
 use crate::telemetry::output::Output;
 use crate::telemetry::{CollectorError, Every, Telemetry};
 
@@ -38,6 +38,8 @@ pub struct MeterOptions {
     pub log_calls: bool,
     /// Count times under OpenTelemetry's names too.
     pub gen_ai: bool,
+    /// Where usage records go as log records.
+    pub record_logs: Option<Destination>,
     /// Where traces go.
     pub traces: Option<TraceOptions>,
 }
@@ -60,6 +62,7 @@ impl Default for MeterOptions {
             records: None,
             log_calls: false,
             gen_ai: false,
+            record_logs: None,
             traces: None,
         }
     }
@@ -79,8 +82,11 @@ pub enum MeterError {
     /// The collector of traces cannot be used as configured.
     #[error("traces: {0}")]
     Traces(#[from] CollectorError),
+    /// The collector of usage records cannot be used as configured.
+    #[error("usage_logs: {0}")]
+    Logs(#[source] CollectorError),
     /// No thread to be had.
-    #[error("traces: {0}")]
+    #[error("an exporter's thread: {0}")]
     Thread(#[source] std::io::Error),
 }
 
@@ -91,6 +97,8 @@ pub struct Meter {
     pub(super) models: Names,
     pub(super) default_app: NameId,
     pub(super) records: Option<Lines>,
+    /// The same as log records of OpenTelemetry.
+    pub(super) record_logs: Option<Lines>,
     pub(super) log_calls: bool,
     pub(super) gen_ai: bool,
     /// Spans on their way to a collector, and the share of new traces that are recorded.
@@ -109,6 +117,7 @@ impl Meter {
     /// See [`MeterError`].
     pub fn new(telemetry: Telemetry, options: MeterOptions) -> Result<Arc<Self>, MeterError> {
         let records = options.records.map(|path| start_records(&telemetry, path)).transpose()?;
+        let record_logs = options.record_logs.map(|to| start_record_logs(&telemetry, &to)).transpose()?;
         let spans = options.traces.map(|traces| start_traces(&telemetry, &traces)).transpose()?;
         let m = telemetry.metrics();
         // The default app has its place whatever the cap.
@@ -119,6 +128,7 @@ impl Meter {
             apps,
             models: Names::new(options.max_models),
             records,
+            record_logs,
             log_calls: options.log_calls,
             gen_ai: options.gen_ai,
             spans,
@@ -167,7 +177,7 @@ impl Meter {
     /// Has the usage records and spans of finished calls written, and waits for each for so long. False when it takes
     /// longer.
     pub fn flush(&self, wait: Duration) -> bool {
-        let records = self.records.as_ref().is_none_or(|records| records.flush(wait));
+        let records = self.records.iter().chain(&self.record_logs).fold(true, |all, lines| lines.flush(wait) && all);
         self.spans.as_ref().is_none_or(|(spans, _)| spans.flush(wait)) && records
     }
 
@@ -176,6 +186,9 @@ impl Meter {
     pub fn shutdown(&self) {
         if self.records.as_ref().is_some_and(|records| !records.shutdown(SHUTDOWN)) {
             tracing::error!("usage records: the output does not take them; the last ones are lost");
+        }
+        if self.record_logs.as_ref().is_some_and(|logs| !logs.shutdown(SHUTDOWN)) {
+            tracing::error!("usage records: the collector does not take them; the last ones are lost");
         }
         if self.spans.as_ref().is_some_and(|(spans, _)| !spans.shutdown(SHUTDOWN)) {
             tracing::error!("traces: the collector does not take them; the last ones are lost");
@@ -201,6 +214,13 @@ fn start_records(telemetry: &Telemetry, path: PathBuf) -> Result<Lines, MeterErr
 }
 
 fn start_traces(telemetry: &Telemetry, traces: &TraceOptions) -> Result<(Lines, f64), MeterError> {
-    let exporter = Exporter::new(&traces.destination, |name| std::env::var(name).ok(), telemetry)?;
-    Ok((exporter.start(telemetry).map_err(MeterError::Thread)?, traces.sample))
+    let env = |name: &str| std::env::var(name).ok();
+    let exporter = Exporter::new(Signal::Traces, &traces.destination, env, telemetry)?;
+    Ok((exporter.start().map_err(MeterError::Thread)?, traces.sample))
+}
+
+fn start_record_logs(telemetry: &Telemetry, to: &Destination) -> Result<Lines, MeterError> {
+    let env = |name: &str| std::env::var(name).ok();
+    let exporter = Exporter::new(Signal::Logs, to, env, telemetry).map_err(MeterError::Logs)?;
+    exporter.start().map_err(MeterError::Thread)
 }

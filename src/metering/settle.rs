@@ -31,18 +31,23 @@ impl Call {
         self.count(meter.telemetry.metrics(), outcome, duration, assessed.as_ref());
         meter.in_flight[dialect_index(self.opened.dialect)].add(-1);
         self.export(outcome, status, now);
-        if meter.records.is_none() && !meter.log_calls {
+        if meter.records.is_none() && meter.record_logs.is_none() && !meter.log_calls {
             return;
         }
         let cost = assessed.map(|(assessment, _)| CostRecord::of(&assessment));
         let record = Record::of(self, outcome, (status != 0).then_some(status), duration, cost);
-        if let Some(records) = &meter.records {
-            LINE.with_borrow_mut(|line| {
+        LINE.with_borrow_mut(|line| {
+            if let Some(records) = &meter.records {
                 line.clear();
                 record.write(line);
                 records.push(line);
-            });
-        }
+            }
+            if let Some(logs) = &meter.record_logs {
+                line.clear();
+                record.write_log(line);
+                logs.push(line);
+            }
+        });
         if meter.log_calls {
             log(&record);
         }

@@ -7,11 +7,11 @@ use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
-use pingora_core::protocols::Stream;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use super::body::BodyIn;
 use super::h1::linger;
+use super::inbound::Inbound;
 use crate::config::types::HalfClose;
 use crate::gateway::{Answer, BodyBudget, BodyLength, Downstream, End, Held, ReadError};
 use crate::http1::{self, Version};
@@ -25,7 +25,7 @@ const TUNNEL_BUFFER: usize = 16 * 1024;
 
 /// One call on a connection.
 pub struct H1Call<'c> {
-    pub(super) wire: &'c mut Wire<Stream>,
+    pub(super) wire: &'c mut Wire<Inbound>,
     pub(super) body: BodyIn,
     /// Written, not yet sent.
     pub(super) out: Vec<u8>,

@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::Method;
-use pingora_core::protocols::Stream;
 
 use super::body::BodyIn;
 use super::downstream::H1Call;
+use super::inbound::Inbound;
 use crate::config::types::{ClientTimeouts, HalfClose};
 use crate::dialect::{self, DialectId};
 use crate::error::{ClientError, Kind};
@@ -52,7 +52,7 @@ pub struct Manners {
 }
 
 /// Serves one connection to its end.
-pub async fn serve_connection<H: Handler>(handler: Arc<H>, stream: Stream, manners: Arc<Manners>) {
+pub async fn serve_connection<H: Handler>(handler: Arc<H>, stream: Inbound, manners: Arc<Manners>) {
     let mut wire = Wire::new(stream);
     let mut patience = Patience::default();
     while let Some(true) = serve_one(&*handler, &mut wire, &manners, &mut patience).await {}
@@ -61,7 +61,7 @@ pub async fn serve_connection<H: Handler>(handler: Arc<H>, stream: Stream, manne
 /// Serves one call; `Some(true)`: another may follow.
 async fn serve_one<H: Handler>(
     handler: &H,
-    wire: &mut Wire<Stream>,
+    wire: &mut Wire<Inbound>,
     manners: &Manners,
     patience: &mut Patience,
 ) -> Option<bool> {
@@ -109,8 +109,8 @@ async fn serve_one<H: Handler>(
 }
 
 /// Reads a head; `None`: the client went away before it was complete.
-async fn read_head(wire: &mut Wire<Stream>, manners: &Manners) -> Option<Result<RequestHead, ClientError>> {
-    let parse = |wire: &mut Wire<Stream>| {
+async fn read_head(wire: &mut Wire<Inbound>, manners: &Manners) -> Option<Result<RequestHead, ClientError>> {
+    let parse = |wire: &mut Wire<Inbound>| {
         http1::parse_request(&mut wire.input, manners.max_head).map_err(|error| {
             let kind = if error.is_too_large() { Kind::HeadTooLarge } else { Kind::BadRequest };
             ClientError::new(kind, error.to_string())
@@ -141,7 +141,7 @@ async fn read_head(wire: &mut Wire<Stream>, manners: &Manners) -> Option<Result<
 }
 
 /// Answers something that is no proper request, and closes.
-async fn refuse(wire: &mut Wire<Stream>, manners: &Manners, error: &ClientError) -> Option<bool> {
+async fn refuse(wire: &mut Wire<Inbound>, manners: &Manners, error: &ClientError) -> Option<bool> {
     // The request line may still tell which dialect the client speaks.
     let line = wire.input.as_ref().split(|b| *b == b'\r' || *b == b'\n').next().unwrap_or_default();
     let path = line.split(|b| *b == b' ').nth(1).and_then(|path| std::str::from_utf8(path).ok());
@@ -150,7 +150,7 @@ async fn refuse(wire: &mut Wire<Stream>, manners: &Manners, error: &ClientError)
 }
 
 async fn refuse_in(
-    wire: &mut Wire<Stream>,
+    wire: &mut Wire<Inbound>,
     manners: &Manners,
     error: &ClientError,
     dialect: DialectId,
@@ -182,7 +182,7 @@ fn dialect_of(method: &Method, path: &str) -> DialectId {
     dialect::recognise(method, path).or_else(bare).map_or(DialectId::OpenAi, |api| api.dialect)
 }
 
-pub(super) async fn linger(wire: &mut Wire<Stream>) {
+pub(super) async fn linger(wire: &mut Wire<Inbound>) {
     use tokio::io::AsyncWriteExt;
     let read_away = async {
         let _closing = wire.io_mut().shutdown().await;

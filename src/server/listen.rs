@@ -11,12 +11,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use pingora_core::listeners::tls::Acceptor;
-use pingora_core::protocols::Stream;
 use pingora_core::protocols::l4::stream::Stream as L4Stream;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, watch};
 
+use super::inbound::Inbound;
 use super::workers::{Seat, Workers};
 
 /// Connections that wait to be accepted.
@@ -105,7 +105,7 @@ impl Bound {
     /// when there are as many as may be, new ones wait in the backlog.
     pub(super) async fn accept<F, Fut>(self, accepting: Accepting, serve: F)
     where
-        F: Fn(Stream) -> Fut + Clone + Send + Sync + 'static,
+        F: Fn(Inbound) -> Fut + Clone + Send + Sync + 'static,
         Fut: Future<Output = ()> + Send + 'static,
     {
         let Accepting { tls, max, mut stop, open, workers } = accepting;
@@ -171,18 +171,18 @@ async fn serve_socket<F, Fut>(
     counted: (Counted, Option<Seat>),
     serve: F,
 ) where
-    F: Fn(Stream) -> Fut + Send + Sync + 'static,
+    F: Fn(Inbound) -> Fut + Send + Sync + 'static,
     Fut: Future<Output = ()> + Send + 'static,
 {
     let _counted = counted;
     let _best_effort = socket.set_nodelay(true);
-    let stream: Box<L4Stream> = match TcpStream::from_std(socket) {
-        Ok(socket) => Box::new(socket.into()),
+    let socket = match TcpStream::from_std(socket) {
+        Ok(socket) => socket,
         Err(error) => return tracing::warn!(%error, "a connection cannot be served"),
     };
-    let Some((tls, patience)) = tls else { return serve(stream).await };
-    match pingora_timeout::timeout(patience, Box::pin(tls.tls_handshake(*stream))).await {
-        Ok(Ok(stream)) => Box::pin(serve(Box::new(stream))).await,
+    let Some((tls, patience)) = tls else { return serve(Inbound::Plain(socket)).await };
+    match pingora_timeout::timeout(patience, Box::pin(tls.tls_handshake(L4Stream::from(socket)))).await {
+        Ok(Ok(stream)) => Box::pin(serve(Inbound::Tls(Box::new(stream)))).await,
         Ok(Err(error)) => tracing::debug!(%error, "TLS handshake"),
         Err(_) => tracing::debug!("TLS handshake: too slow"),
     }

@@ -9,6 +9,7 @@ mod downstream;
 mod h1;
 mod h2;
 mod handover;
+mod inbound;
 mod listen;
 mod notify;
 mod reload;
@@ -21,6 +22,7 @@ mod watch;
 mod workers;
 
 pub use h1::{Handler, serve_connection};
+pub use inbound::Inbound;
 pub use listen::{Bound, ListenError};
 pub use reload::Source;
 pub use run::{RunError, RunOptions, run};

@@ -1,5 +1,6 @@
 //! Putting a process together, and running it until it is told to stop.
 
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::net::{SocketAddr, TcpListener as StdListener};
 use std::path::{Path, PathBuf};
@@ -9,7 +10,6 @@ use std::time::{Duration, Instant, SystemTime};
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
-use pingora_core::protocols::ALPN;
 use pingora_core::server::configuration::ServerConf;
 use pingora_core::server::{ListenFds, RunArgs, Server, ShutdownWatch};
 use pingora_core::services::Service;
@@ -19,6 +19,7 @@ use super::control::{ControlParts, ControlService};
 use super::h1::{Handler, Manners, serve_connection};
 use super::h2::H2App;
 use super::handover::{self, Old, Taken};
+use super::inbound::{Inbound, is_h2};
 use super::listen::{Accepting, Bound, ListenError};
 use super::reload::{self, LastReload, Reloader, Source};
 use super::simulate::{Simulated, SimulatedHost};
@@ -26,7 +27,7 @@ use super::stop::Stop;
 use super::tls::Certificate;
 use super::upgrade::Upgrade;
 use super::workers::Workers;
-use crate::config::types::LogFormat;
+use crate::config::types::{LogFormat, SecretSource};
 use crate::config::{self, Config, Overrides};
 use crate::gateway::{self, BodyBudget, Downstream, Gateway, InboundKeys, Settings};
 use crate::http1::RequestHead;
@@ -256,16 +257,10 @@ fn start_logs(config: &Config) -> Result<(), RunError> {
 fn meter_options(config: &Config) -> Result<MeterOptions, RunError> {
     let observe = &config.observe;
     let traces = observe.traces.as_ref().map(|traces| {
-        let mut headers = Vec::with_capacity(traces.headers.len());
-        for (name, source) in &traces.headers {
-            let value = source
-                .read(&reload::env)
-                .ok_or_else(|| RunError::Observe(format!("traces: the header `{name}` cannot be read or is empty")))?;
-            headers.push((name.clone(), value));
-        }
-        let destination = Destination { endpoint: traces.endpoint.clone(), headers };
+        let destination = destination("traces", &traces.endpoint, &traces.headers)?;
         Ok::<_, RunError>(TraceOptions { destination, sample: traces.sample })
     });
+    let record_logs = observe.usage_logs.as_ref().map(|to| destination("usage_logs", &to.endpoint, &to.headers));
     let app = observe.app.clone().or_else(|| reload::env("FAREGATE_APP").filter(|app| !app.is_empty()));
     Ok(MeterOptions {
         default_app: app.unwrap_or_else(|| "unknown".into()),
@@ -273,9 +268,19 @@ fn meter_options(config: &Config) -> Result<MeterOptions, RunError> {
         records: observe.usage_records.as_ref().map(|records| records.path.clone()),
         log_calls: observe.log.calls,
         gen_ai: observe.gen_ai_metrics,
+        record_logs: record_logs.transpose()?,
         traces: traces.transpose()?,
         ..MeterOptions::default()
     })
+}
+
+fn destination(key: &str, endpoint: &str, headers: &BTreeMap<String, SecretSource>) -> Result<Destination, RunError> {
+    let read = |(name, source): (&String, &SecretSource)| {
+        let unreadable = || RunError::Observe(format!("{key}: the header `{name}` cannot be read or is empty"));
+        Ok((name.clone(), source.read(&reload::env).ok_or_else(unreadable)?))
+    };
+    let headers = headers.iter().map(read).collect::<Result<_, RunError>>()?;
+    Ok(Destination { endpoint: endpoint.to_owned(), headers })
 }
 
 fn settings(config: &Config) -> Settings {
@@ -307,16 +312,14 @@ impl Service for ApiService {
         let handler = Arc::new(Api(gateway));
         let h2 = H2App::new(handler.clone(), manners.clone());
         let stop = accepting.stop.clone();
-        let encrypted = accepting.tls.is_some();
         let workers = accepting.workers.clone();
         let simulated_manners = manners.clone();
-        let serve = move |stream: pingora_core::protocols::Stream| {
+        let serve = move |stream: Inbound| {
             let (handler, h2, manners, stop) = (handler.clone(), h2.clone(), manners.clone(), stop.clone());
             async move {
-                if encrypted && matches!(stream.selected_alpn_proto(), Some(ALPN::H2)) {
-                    Box::pin(h2.serve(stream, stop)).await;
-                } else {
-                    serve_connection(handler, stream, manners).await;
+                match stream {
+                    Inbound::Tls(stream) if is_h2(&stream) => Box::pin(h2.serve(stream, stop)).await,
+                    stream => serve_connection(handler, stream, manners).await,
                 }
             }
         };

@@ -21,7 +21,7 @@ const TOTAL: Duration = Duration::from_secs(15);
 /// More of an answer is not read: only its head and a short report matter.
 const MOST: usize = 64 << 10;
 
-/// Where traces cannot be sent.
+/// Where nothing can be sent.
 #[derive(Debug, thiserror::Error)]
 pub enum CollectorError {
     /// Not an URL that leads anywhere.
@@ -57,9 +57,14 @@ pub(super) struct Reply {
 }
 
 impl Collector {
-    /// The collector at `endpoint`, a base URL to which `/v1/traces` is added. `ca` is trusted instead of the
-    /// system's roots.
-    pub(super) fn new(endpoint: &str, headers: &[(String, String)], ca: Option<&Path>) -> Result<Self, CollectorError> {
+    /// The collector at `endpoint`, a base URL to which `signal` (such as `/v1/traces`) is added. `ca` is trusted
+    /// instead of the system's roots.
+    pub(super) fn new(
+        endpoint: &str,
+        signal: &str,
+        headers: &[(String, String)],
+        ca: Option<&Path>,
+    ) -> Result<Self, CollectorError> {
         let wrong = || CollectorError::Endpoint(endpoint.into());
         let uri: http::Uri = endpoint.trim().parse().map_err(|_| wrong())?;
         let secure = match uri.scheme_str() {
@@ -72,7 +77,7 @@ impl Collector {
         let host = authority.host().trim_start_matches('[').trim_end_matches(']').to_owned();
         let port = uri.port_u16().unwrap_or(if secure { 443 } else { 80 });
         let base = uri.path().trim_end_matches('/');
-        let path = if base.ends_with("/v1/traces") { base.to_owned() } else { format!("{base}/v1/traces") };
+        let path = if base.ends_with(signal) { base.to_owned() } else { format!("{base}{signal}") };
         let tls = if secure {
             let name = ServerName::try_from(host.clone()).map_err(|_| wrong())?;
             Some((Arc::new(client_config(ca)?), name))
@@ -199,7 +204,7 @@ mod tests {
     use super::*;
 
     fn head(endpoint: &str) -> String {
-        let collector = Collector::new(endpoint, &[("x-key".into(), "k".into())], None).unwrap();
+        let collector = Collector::new(endpoint, "/v1/traces", &[("x-key".into(), "k".into())], None).unwrap();
         String::from_utf8(collector.head).unwrap()
     }
 
@@ -214,13 +219,16 @@ mod tests {
     #[test]
     fn what_leads_nowhere_is_refused() {
         for endpoint in ["", "c:4317", "grpc://c:4317", "http://", "http://u:p@c", "/v1/traces"] {
-            assert!(matches!(Collector::new(endpoint, &[], None), Err(CollectorError::Endpoint(_))), "{endpoint}");
+            assert!(
+                matches!(Collector::new(endpoint, "/v1/traces", &[], None), Err(CollectorError::Endpoint(_))),
+                "{endpoint}"
+            );
         }
         for (name, value) in [("a b", "c"), ("a", "b\r\nc: d"), ("", "x")] {
             let headers = [(name.into(), value.into())];
-            assert!(matches!(Collector::new("http://c", &headers, None), Err(CollectorError::Header(_))));
+            assert!(matches!(Collector::new("http://c", "/v1/traces", &headers, None), Err(CollectorError::Header(_))));
         }
-        let missing = Collector::new("https://c", &[], Some(Path::new("/nowhere/ca.pem")));
+        let missing = Collector::new("https://c", "/v1/traces", &[], Some(Path::new("/nowhere/ca.pem")));
         assert!(missing.is_err_and(|error| error.to_string().starts_with("/nowhere/ca.pem: ")));
     }
 

@@ -1,7 +1,7 @@
-//! Spans on their way to a collector: OTLP over HTTP in its JSON encoding.
+//! Spans and log records on their way to a collector: OTLP over HTTP in its JSON encoding.
 //!
-//! A span is one line of JSON, queued by [`Lines`](super::lines::Lines) like any other line; this is where they go.
-//! What a span says is none of this module's business. Start with [`Exporter::new`].
+//! Each is one line of JSON, queued by [`Lines`](super::lines::Lines) like any other line; this is where they go.
+//! What it says is none of this module's business. Start with [`Exporter::new`].
 
 use std::io;
 use std::path::Path;
@@ -15,16 +15,63 @@ use super::collector::{Collector, CollectorError, Reply};
 use super::lines::{Limits, Lines, Loss, Reports, Sink};
 use super::metrics::Telemetry;
 
-/// Spans wait a second for company; at most 4 MiB of them wait (some 4,000).
+/// They wait a second for company; at most 4 MiB of them wait (some 4,000).
 const LIMITS: Limits = Limits { linger: Duration::from_secs(1), wake: 256 << 10, most: 4 << 20 };
 
-/// Spans that the collector did not take for so long are given up.
+/// What the collector did not take for so long is given up.
 const GIVE_UP: Duration = Duration::from_secs(60);
 
 /// A collector may ask for a pause, up to this.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
 static REFUSED: Every = Every::minutes(1);
+
+/// What is exported.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Signal {
+    /// Spans.
+    Traces,
+    /// Log records.
+    Logs,
+}
+
+impl Signal {
+    fn path(self) -> &'static str {
+        match self {
+            Self::Traces => "/v1/traces",
+            Self::Logs => "/v1/logs",
+        }
+    }
+
+    fn word(self) -> &'static str {
+        match self {
+            Self::Traces => "traces",
+            Self::Logs => "usage records",
+        }
+    }
+
+    /// The lists that an export nests, from the outside in.
+    fn lists(self) -> [&'static str; 3] {
+        match self {
+            Self::Traces => ["resourceSpans", "scopeSpans", "spans"],
+            Self::Logs => ["resourceLogs", "scopeLogs", "logRecords"],
+        }
+    }
+
+    /// The field that counts what a collector left out of an export that it took.
+    fn rejected(self) -> &'static str {
+        match self {
+            Self::Traces => "rejectedSpans",
+            Self::Logs => "rejectedLogRecords",
+        }
+    }
+
+    /// What OpenTelemetry's environment variables for this signal alone begin with.
+    fn variable(self, name: &str) -> String {
+        let signal = if self == Self::Traces { "TRACES" } else { "LOGS" };
+        format!("OTEL_EXPORTER_OTLP_{signal}_{name}")
+    }
+}
 
 /// Where spans go and as whose.
 #[derive(Debug, Clone, Default)]
@@ -35,79 +82,93 @@ pub struct Destination {
     pub headers: Vec<(String, String)>,
 }
 
-/// Takes spans to a collector.
+/// Takes lines to a collector.
 pub struct Exporter {
+    signal: Signal,
     collector: Collector,
-    /// Everything before the spans.
+    /// Everything before the lines.
     opening: Vec<u8>,
-    exported: Counter,
+    exported: Option<Counter>,
     failed: Counter,
+    full: Counter,
     give_up: Duration,
     /// When the batch that waits was first refused.
     since: Option<Instant>,
     not_before: Option<Instant>,
 }
 
-/// Everything after the spans.
+/// Everything after the lines.
 const CLOSING: &[u8] = b"]}]}]}";
 
 impl Exporter {
     /// An exporter. `env` gives what OpenTelemetry defines for exporters: OTEL_EXPORTER_OTLP_HEADERS,
-    /// OTEL_EXPORTER_OTLP_CERTIFICATE (each also with `TRACES_`), OTEL_SERVICE_NAME, OTEL_RESOURCE_ATTRIBUTES.
+    /// OTEL_EXPORTER_OTLP_CERTIFICATE (each also with `TRACES_` or `LOGS_`), OTEL_SERVICE_NAME, OTEL_RESOURCE_ATTRIBUTES.
     ///
     /// # Errors
     /// When endpoint, headers or certificates cannot be used.
     pub fn new(
+        signal: Signal,
         destination: &Destination,
         env: impl Fn(&str) -> Option<String>,
         telemetry: &Telemetry,
     ) -> Result<Self, CollectorError> {
         let either = |one: &str, other: &str| env(one).or_else(|| env(other)).filter(|text| !text.trim().is_empty());
         let mut headers = destination.headers.clone();
-        let named = either("OTEL_EXPORTER_OTLP_TRACES_HEADERS", "OTEL_EXPORTER_OTLP_HEADERS");
+        let named = either(&signal.variable("HEADERS"), "OTEL_EXPORTER_OTLP_HEADERS");
         for (name, value) in named.as_deref().map(pairs).unwrap_or_default() {
             if !headers.iter().any(|(known, _)| known.eq_ignore_ascii_case(&name)) {
                 headers.push((name, value));
             }
         }
-        let ca = either("OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE", "OTEL_EXPORTER_OTLP_CERTIFICATE");
-        let collector = Collector::new(&destination.endpoint, &headers, ca.as_deref().map(Path::new))?;
+        let ca = either(&signal.variable("CERTIFICATE"), "OTEL_EXPORTER_OTLP_CERTIFICATE");
+        let collector = Collector::new(&destination.endpoint, signal.path(), &headers, ca.as_deref().map(Path::new))?;
         let m = telemetry.metrics();
+        let (exported, failed, full) = match signal {
+            Signal::Traces => {
+                let dropped = |reason| m.spans_dropped.with([reason]);
+                (Some(m.spans_exported.with([])), dropped("export_failed"), dropped("queue_full"))
+            }
+            Signal::Logs => (None, m.records_dropped.with([]), m.records_dropped.with([])),
+        };
         Ok(Self {
+            signal,
             collector,
-            opening: opening(&resource(&env)),
-            exported: m.spans_exported.with([]),
-            failed: m.spans_dropped.with(["export_failed"]),
+            opening: opening(signal, &resource(&env)),
+            exported,
+            failed,
+            full,
             give_up: GIVE_UP,
             since: None,
             not_before: None,
         })
     }
 
-    /// A queue of spans with this exporter at its end, on a thread of its own.
+    /// A queue with this exporter at its end, on a thread of its own.
     ///
     /// # Errors
     /// When the system gives no thread.
-    pub fn start(self, telemetry: &Telemetry) -> io::Result<Lines> {
-        let full = telemetry.metrics().spans_dropped.with(["queue_full"]);
-        let failed = self.failed.clone();
+    pub fn start(self) -> io::Result<Lines> {
+        let (signal, full, failed) = (self.signal, self.full.clone(), self.failed.clone());
         let reports = Reports {
             lost: Box::new(move |loss, spans| match loss {
                 Loss::Full => full.add(spans),
                 Loss::Refused => failed.add(spans),
             }),
-            refused: Box::new(|error| {
+            refused: Box::new(move |error| {
                 if let Some(skipped) = REFUSED.ready() {
-                    tracing::warn!(%error, skipped, "traces cannot be exported");
+                    tracing::warn!(%error, skipped, "{} cannot be exported", signal.word());
                 }
             }),
         };
-        Lines::start("faregate-otlp", self, LIMITS, reports)
+        let name = if signal == Signal::Traces { "faregate-otlp" } else { "faregate-otlog" };
+        Lines::start(name, self, LIMITS, reports)
     }
 
     fn took(&mut self, reply: &Reply, spans: u64) {
-        let rejected = rejected(&reply.body).min(spans);
-        self.exported.add(spans - rejected);
+        let rejected = rejected(self.signal, &reply.body).min(spans);
+        if let Some(exported) = &self.exported {
+            exported.add(spans - rejected);
+        }
         self.failed.add(rejected);
     }
 
@@ -154,7 +215,7 @@ impl Sink for Exporter {
             }
             status => {
                 self.drop_all(spans, count);
-                Err(io::Error::other(format!("the collector refused the spans with {status}")))
+                Err(io::Error::other(format!("the collector refused them with {status}")))
             }
         }
     }
@@ -169,12 +230,13 @@ fn request(opening: &[u8], spans: &[u8]) -> Vec<u8> {
     body
 }
 
-fn opening(resource: &[(String, String)]) -> Vec<u8> {
+fn opening(signal: Signal, resource: &[(String, String)]) -> Vec<u8> {
     let attributes: Vec<Value> =
         resource.iter().map(|(key, value)| json!({ "key": key, "value": { "stringValue": value } })).collect();
     let scope = json!({ "name": "faregate", "version": env!("CARGO_PKG_VERSION") });
+    let [resources, scopes, lines] = signal.lists();
     format!(
-        "{{\"resourceSpans\":[{{\"resource\":{},\"scopeSpans\":[{{\"scope\":{scope},\"spans\":[",
+        "{{\"{resources}\":[{{\"resource\":{},\"{scopes}\":[{{\"scope\":{scope},\"{lines}\":[",
         json!({ "attributes": attributes })
     )
     .into_bytes()
@@ -205,11 +267,11 @@ fn pairs(text: &str) -> Vec<(String, String)> {
         .collect()
 }
 
-/// How many spans of an accepted export the collector says that it refused.
-fn rejected(body: &[u8]) -> u64 {
+/// How many lines of an accepted export the collector says that it refused.
+fn rejected(signal: Signal, body: &[u8]) -> u64 {
     let text = memchr::memchr(b'{', body).zip(memchr::memrchr(b'}', body)).and_then(|(from, to)| body.get(from..=to));
     let report: Option<Value> = text.and_then(|text| serde_json::from_slice(text).ok());
-    let count = report.as_ref().map(|report| &report["partialSuccess"]["rejectedSpans"]);
+    let count = report.as_ref().map(|report| &report["partialSuccess"][signal.rejected()]);
     // 64-bit numbers are text in this encoding.
     count.and_then(|count| count.as_u64().or_else(|| count.as_str()?.parse().ok())).unwrap_or(0)
 }
@@ -238,7 +300,7 @@ mod tests {
 
     #[test]
     fn a_request_is_one_json_text_whatever_the_number_of_spans() {
-        let opening = opening(&[("service.name".into(), "a\"b".into())]);
+        let opening = opening(Signal::Traces, &[("service.name".into(), "a\"b".into())]);
         for (spans, count) in [("{\"n\":1}\n", 1), ("{\"n\":1}\n{\"n\":\"a\\nb\"}\n", 2)] {
             let body: Value = serde_json::from_slice(&request(&opening, spans.as_bytes())).unwrap();
             let scope = &body["resourceSpans"][0]["scopeSpans"][0];
@@ -249,10 +311,10 @@ mod tests {
 
     #[test]
     fn a_partial_success_tells_how_many_were_refused() {
-        assert_eq!(rejected(b""), 0);
-        assert_eq!(rejected(b"{}"), 0);
-        assert_eq!(rejected(br#"{"partialSuccess":{"rejectedSpans":"3","errorMessage":"x"}}"#), 3);
-        assert_eq!(rejected(b"1b\r\n{\"partialSuccess\":{\"rejectedSpans\":2}}\r\n0\r\n\r\n"), 2);
+        assert_eq!(rejected(Signal::Traces, b""), 0);
+        assert_eq!(rejected(Signal::Traces, b"{}"), 0);
+        assert_eq!(rejected(Signal::Traces, br#"{"partialSuccess":{"rejectedSpans":"3","errorMessage":"x"}}"#), 3);
+        assert_eq!(rejected(Signal::Traces, b"1b\r\n{\"partialSuccess\":{\"rejectedSpans\":2}}\r\n0\r\n\r\n"), 2);
     }
 
     /// A collector that answers each connection with the next of these texts, then closes.
@@ -278,7 +340,7 @@ mod tests {
     fn exporter(endpoint: String) -> (Exporter, Telemetry) {
         let telemetry = Telemetry::new().unwrap();
         let destination = Destination { endpoint, headers: Vec::new() };
-        (Exporter::new(&destination, |_| None, &telemetry).unwrap(), telemetry)
+        (Exporter::new(Signal::Traces, &destination, |_| None, &telemetry).unwrap(), telemetry)
     }
 
     #[test]

@@ -2,8 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use serde_json::Value;
+
 use super::run::faregate;
 use super::stage::Stage;
+use super::support::Client;
 
 /// A float as its shortest decimal, which is what counters of exact sums show.
 fn shown(value: Option<f64>) -> String {
@@ -102,4 +105,26 @@ fn filters_leave_out_what_they_say() {
         "{}",
         table.out
     );
+}
+
+#[test]
+fn an_estimate_is_in_no_sum() {
+    let mut stage = Stage::new();
+    let mut client = Client::connect(stage.faregate.api);
+    client.post("/direct/v1/chat/completions", &[], r#"{"model":"gpt-4o-breaks","stream":true,"messages":[]}"#);
+    client.response().expect(200);
+    stage.call("/direct/v1/chat/completions", "gpt-4o", "search");
+    let records = stage.faregate.wait_records(2);
+    let broken = records.iter().find(|record| record["model_sent"] == "gpt-4o-breaks").unwrap();
+    assert_eq!(broken["usage_state"], "estimated", "{broken:#}");
+    let bill =
+        faregate(stage.faregate.path(), &["bill", "usage.jsonl", "--by", "model", "--format", "json"]).ok().json();
+    let group = &bill["groups"][1];
+    assert_eq!(
+        (&group["model"], &group["tokens"], &group["billed"]),
+        (&"gpt-4o-breaks".into(), &Value::Null, &Value::Null)
+    );
+    assert_eq!(group["unpriced"]["usage estimated"], 1, "{group:#}");
+    assert_eq!(bill["total"]["tokens"]["input"], 1_000);
+    assert_eq!(stage.faregate.metrics().sum("faregate_tokens_total", &[("class", "input")]), 1_000.0);
 }

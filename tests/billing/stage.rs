@@ -10,11 +10,17 @@ pub struct Stage {
     _upstreams: [Upstream; 2],
 }
 
-/// 1,000 prompt tokens and 100 output tokens of gpt-4o: $0.0035 by its list price. The model `down` fails.
+/// 1,000 prompt tokens and 100 output tokens of gpt-4o: $0.0035 by its list price. The model gpt-4o-mini fails, a stream
+/// of gpt-4o-breaks ends too early.
 fn direct(peer: &mut Peer, request: &Request) {
     let model = request.json()["model"].as_str().unwrap_or_default().to_owned();
     if model == "gpt-4o-mini" {
         return peer.json(500, r#"{"error":{"message":"down"}}"#);
+    }
+    if model == "gpt-4o-breaks" {
+        peer.sse_head();
+        peer.chunk("data: {\"id\":\"c\",\"object\":\"chat.completion.chunk\",\"model\":\"gpt-4o\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"hi\"}}]}\n\n");
+        return peer.close();
     }
     let usage = r#"{"prompt_tokens":1000,"completion_tokens":100,"total_tokens":1100}"#;
     peer.json(

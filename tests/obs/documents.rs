@@ -48,7 +48,11 @@ fn every_header_that_is_added_to_an_answer_is_documented_and_no_other() {
     client.post("/v1/chat/completions", &[], r#"{"model":"m","messages":[{"role":"user","content":"x"}]}"#);
     let answer = client.response().expect(200);
     let ours = answer.head.headers.iter().map(|(name, _)| name.to_ascii_lowercase());
-    let ours: BTreeSet<String> = ours.filter(|name| name.starts_with("x-faregate-")).collect();
+    let mut ours: BTreeSet<String> = ours.filter(|name| name.starts_with("x-faregate-")).collect();
+    let stream = r#"{"model":"m","stream":true,"messages":[{"role":"user","content":"x"}]}"#;
+    client.post("/v1/chat/completions", &["te: trailers"], stream);
+    let trailers = client.response().expect(200).trailers;
+    ours.extend(trailers.iter().filter_map(|line| Some(line.split_once(':')?.0.to_ascii_lowercase())));
     let text = document("headers.md");
     let (answers, requests) = text.split_once("## On requests").expect("the part on requests");
     assert_eq!(first_column(answers), ours);

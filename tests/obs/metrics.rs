@@ -153,7 +153,6 @@ faregate_tokens_total{app="web",provider="alpha",model="main-ok",class="cache_re
 faregate_tokens_total{app="web",provider="alpha",model="main-ok",class="input"} 12
 faregate_tokens_total{app="web",provider="alpha",model="main-ok",class="output"} 10
 faregate_usage_unknown_total{provider="alpha",model="main-no-usage"} 1
-faregate_usage_unknown_total{provider="alpha",model="other"} 1
 "#
         )
     );
@@ -237,7 +236,9 @@ fn add_up(page: &super::support::Metrics, records: &[Record]) {
         for attempt in record["attempts"].as_array().unwrap() {
             *attempts.entry(attempt["outcome"].as_str().unwrap()).or_default() += 1.0;
         }
-        for (class, count) in record["tokens"].as_object().into_iter().flatten() {
+        // Estimates are in no sum.
+        let counted = record["tokens"].as_object().filter(|_| record["usage_state"] != "estimated");
+        for (class, count) in counted.into_iter().flatten() {
             *tokens.entry(class).or_default() += count.as_f64().unwrap();
         }
     }

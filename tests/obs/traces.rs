@@ -373,3 +373,48 @@ fn a_collector_behind_tls_is_trusted_by_the_certificate_that_is_named() {
     faregate.wait_logged("traces cannot be exported");
     assert!(told.try_recv().is_err(), "nothing is sent to a collector that is not trusted");
 }
+
+#[test]
+fn a_usage_record_reaches_a_collector_as_a_log_record() {
+    let collector = Upstream::json(200, "{}");
+    let alpha = Upstream::json(200, OK);
+    let config = table::with(
+        &table::fallback(&[alpha.address]),
+        &format!("observe: {{ usage_logs: {{ endpoint: \"{}\" }} }}", url(&collector)),
+    );
+    let faregate = Faregate::start(&config);
+    let mut client = Client::connect(faregate.api);
+    let parent = format!("traceparent: 00-{TRACE}-00f067aa0ba902b7-01");
+    client.post("/v1/chat/completions", &[&parent, "x-request-id: a\"b\\c"], CHAT);
+    client.response().expect(200);
+    let on_file = faregate.wait_records(1).remove(0);
+    collector.wait_requests(1);
+    let sent = collector.request();
+    assert_eq!((&*sent.method, &*sent.target), ("POST", "/v1/logs"));
+    let export = sent.json();
+    let resource = &export["resourceLogs"][0];
+    assert!(resource["resource"]["attributes"].to_string().contains("service.name"));
+    let logs = resource["scopeLogs"][0]["logRecords"].as_array().unwrap();
+    assert_eq!(logs.len(), 1);
+    assert_eq!((&logs[0]["traceId"], &logs[0]["severityNumber"]), (&TRACE.into(), &9.into()));
+    assert!(logs[0]["timeUnixNano"].as_str().unwrap().parse::<u64>().unwrap() > 1_700_000_000_000_000_000);
+    let body: Value = serde_json::from_str(logs[0]["body"]["stringValue"].as_str().unwrap()).unwrap();
+    assert_eq!(body, on_file, "the same record");
+    assert_eq!(body["request_id"], "a\"b\\c");
+}
+
+#[test]
+fn usage_records_that_no_collector_takes_are_counted_and_calls_go_on() {
+    let collector = Upstream::json(400, "{}");
+    let alpha = Upstream::json(200, OK);
+    let config = table::with(
+        &table::fallback(&[alpha.address]),
+        &format!("observe: {{ usage_logs: {{ endpoint: \"{}\" }} }}", url(&collector)),
+    );
+    let faregate = Faregate::start(&config);
+    for _ in 0..3 {
+        post(faregate.api, "/v1/chat/completions", CHAT).expect(200);
+    }
+    faregate.wait_metric("faregate_usage_records_dropped_total", &[], 3.0);
+    assert_eq!(faregate.stop().len(), 3, "the file has them all the same");
+}

@@ -1,9 +1,10 @@
 //! Logs, usage records, traces, attribution.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::super::advice;
-use super::super::types::Config;
+use super::super::types::{Config, SecretSource};
 use super::{Report, at, credentials, files, headers};
 
 const LEVELS: [&str; 6] = ["error", "warn", "info", "debug", "trace", "off"];
@@ -16,15 +17,11 @@ pub(super) fn check(config: &Config, report: &mut Report<'_, '_>) {
     if let Some(records) = observe.usage_records.as_ref().filter(|records| records.path != Path::new("-")) {
         files::parent(report, &at!["observe", "usage_records", "path"], &records.path);
     }
+    if let Some(logs) = &observe.usage_logs {
+        collector(report, "usage_logs", &logs.endpoint, &logs.headers);
+    }
     if let Some(traces) = &observe.traces {
-        let path = at!["observe", "traces", "endpoint"];
-        if traces.endpoint.trim_end_matches('/').ends_with(":4317") {
-            let advice = "collectors take OTLP/HTTP at port 4318";
-            report.warn(&path, "4317 is the port of OTLP over gRPC; traces are sent over HTTP", advice);
-        }
-        for (name, source) in &traces.headers {
-            credentials::source(report, &at!["observe", "traces", "headers", name], source);
-        }
+        collector(report, "traces", &traces.endpoint, &traces.headers);
         if traces.sample == 0.0 {
             let message = "no new trace is kept; only callers that ask for one get theirs";
             report.warn(&at!["observe", "traces", "sample"], message, "");
@@ -37,6 +34,17 @@ pub(super) fn check(config: &Config, report: &mut Report<'_, '_>) {
     if observe.max_apps > 10_000 {
         let message = "each app has its own time series: this many make metrics slow and large";
         report.warn(&at!["observe", "max_apps"], message, "a few hundred serve most; the rest counts as `other`");
+    }
+}
+
+fn collector(report: &mut Report<'_, '_>, key: &'static str, endpoint: &str, headers: &BTreeMap<String, SecretSource>) {
+    if endpoint.trim_end_matches('/').ends_with(":4317") {
+        let advice = "collectors take OTLP/HTTP at port 4318";
+        let message = format!("4317 is the port of OTLP over gRPC; {key} are sent over HTTP");
+        report.warn(&at!["observe", key, "endpoint"], message, advice);
+    }
+    for (name, source) in headers {
+        credentials::source(report, &at!["observe", key, "headers", name], source);
     }
 }
 
