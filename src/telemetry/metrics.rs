@@ -8,7 +8,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use parking_lot::Mutex;
 use prometheus::{Registry, TextEncoder};
 
-use super::family::{Amounts, Counters, Gauges, Histograms};
+use super::family::{Ages, Amounts, Counters, Gauges, Histograms};
 use super::logs;
 use super::process::Process;
 use super::table;
@@ -55,7 +55,7 @@ pub struct Metrics {
     pub cost: Amounts<5>,
     pub comparable_cost: Amounts<4>,
     pub unpriced_calls: Counters<3>,
-    pub price_card_age: Gauges<1>,
+    pub price_card_age: Ages<1>,
     pub records_dropped: Counters<0>,
     pub log_lines_dropped: Counters<0>,
     pub spans_exported: Counters<0>,
@@ -91,7 +91,7 @@ impl Metrics {
             cost: Amounts::register(r, &table::COST_USD)?,
             comparable_cost: Amounts::register(r, &table::COMPARABLE_COST_USD)?,
             unpriced_calls: Counters::register(r, &table::UNPRICED_CALLS)?,
-            price_card_age: Gauges::register(r, &table::PRICE_CARD_AGE_SECONDS)?,
+            price_card_age: Ages::register(r, &table::PRICE_CARD_AGE_SECONDS)?,
             records_dropped: Counters::register(r, &table::RECORDS_DROPPED)?,
             log_lines_dropped: Counters::register(r, &table::LOG_LINES_DROPPED)?,
             spans_exported: Counters::register(r, &table::SPANS_EXPORTED)?,

@@ -89,7 +89,7 @@ table! {
     UNPRICED_CALLS = "faregate_unpriced_calls_total", Kind::Counter, ["provider", "model", "reason"],
         "Answered calls without an effective cost. reason `no_price`: the price book has no price for them; `no_usage`: nobody knows what they used; `estimated`: a stream that broke off, whose usage is only estimated.";
     PRICE_CARD_AGE_SECONDS = "faregate_price_card_age_seconds", Kind::Gauge, ["provider"],
-        "How old the facts of the price card were that priced the last call.";
+        "How old the facts are of the price card that priced the last call.";
     RECORDS_DROPPED = "faregate_usage_records_dropped_total", Kind::Counter, [],
         "Usage records lost because their file or pipe did not take them in time (disk full, pipe blocked).";
     LOG_LINES_DROPPED = "faregate_log_lines_dropped_total", Kind::Counter, [],
