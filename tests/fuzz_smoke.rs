@@ -118,6 +118,22 @@ fn tap() {
 }
 
 #[test]
+fn native() {
+    let own: &[&[u8]] = &[
+        b"data: {\"candidates\":[{\"content\":{\"parts\":[{\"text\":\"x\"}]}}],\"usageMetadata\":{\"promptTokenCount\":7,\"totalTokenCount\":7}}\r\n\r\n",
+        b"[{\"usageMetadata\":{\"promptTokenCount\":7}}\n,\n{\"usageMetadata\":{\"promptTokenCount\":7,\"totalTokenCount\":7}}]",
+        b"{\"message\":{\"content\":\"x\"},\"done\":false}\n{\"done\":true,\"prompt_eval_count\":2,\"eval_count\":3}\n",
+        b"\0\0\0\x14\0\0\0\0\0\0\0\0{}{}\0\0\0\0",
+    ];
+    let picked = |exchange: &traffic::Exchange| {
+        let native = faregate::dialect::native(&exchange.method.parse().ok()?, exchange.path())?;
+        (exchange.status == 200 && native.operation.dialect() != faregate::dialect::DialectId::Anthropic)
+            .then(|| exchange.body.clone())
+    };
+    run(0x4a7, &inputs(picked, own), fuzz::native);
+}
+
+#[test]
 fn model() {
     let own: &[&[u8]] = &[
         br#"{"mod\u0065l":"a","model":"b","stream":true,"messages":[{"role":"user","content":"\"model\":\"c\""}]}"#,

@@ -3,14 +3,22 @@
 //!
 //! Prints the table of docs/prices.md: `cargo test --test pricing_corpus -- --nocapture`.
 
+#[path = "replay/native.rs"]
+#[expect(dead_code, reason = "the replay looks at more than tokens")]
+mod native;
+#[path = "replay/oracle.rs"]
+#[expect(dead_code, reason = "the replay looks at more than tokens")]
+mod oracle;
 mod traffic;
 
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use faregate::chat::{Money, ServiceTier, StatedCost, Usage, UsageReport};
-use faregate::dialect::{DialectId, Operation, Tap, recognise};
+use faregate::dialect::{self, Operation, Tap, recognise};
 use faregate::pricing::{At, Day, PriceBook, Unpriced};
+use native::Native;
+use oracle::Expected;
 use serde_json::Value;
 use smallvec::SmallVec;
 use traffic::Exchange;
@@ -25,8 +33,6 @@ struct Answer<'e> {
     asked: Option<String>,
     served: Option<String>,
     at: At,
-    /// Its operation is one whose answers are read.
-    is_read: bool,
     documents: Vec<Value>,
 }
 
@@ -45,37 +51,49 @@ fn read<'e>(exchange: &'e Exchange, dated: &BTreeMap<String, String>) -> Option<
     if !(200..300).contains(&exchange.status) {
         return None;
     }
-    let method = exchange.method.parse().ok()?;
-    let call = recognise(&method, exchange.path())?;
-    let tap = tap(exchange, &call, usize::MAX);
-    let documents = traffic::documents(&exchange.body, exchange.is_events());
+    let tap = tap(exchange, usize::MAX)?;
+    let documents = traffic::answers(exchange);
     let asked = exchange.request_body.as_deref().and_then(|body| serde_json::from_slice::<Value>(body).ok());
     let asked = asked.as_ref().and_then(|body| body["model"].as_str().map(str::to_owned));
     let at = recorded(exchange, &documents, dated);
-    (call.dialect != DialectId::Opaque).then(|| Answer {
+    Some(Answer {
         report: tap.usage(),
         stated: tap.stated_cost(),
         tier: tap.service_tier(),
         served_by: tap.served_by().map(str::to_owned),
         served: tap.served_model().map(str::to_owned),
-        asked: asked.or_else(|| call.path_model.map(str::to_owned)),
-        is_read: !matches!(call.operation, Operation::Other | Operation::Models),
+        asked: asked.or_else(|| exchange.model.clone()),
         exchange,
         at,
         documents,
     })
 }
 
-/// Feeds an answer in pieces of a size.
-fn tap(exchange: &Exchange, call: &faregate::dialect::ApiCall<'_>, piece: usize) -> Tap {
-    let mut tap = Tap::new(call.dialect, call.operation, exchange.is_events(), false);
+/// Feeds an answer in pieces of a size; `None` where nothing of it is read.
+fn tap(exchange: &Exchange, piece: usize) -> Option<Tap> {
+    let method = exchange.method.parse().ok()?;
+    let known = recognise(&method, exchange.path())
+        .filter(|call| !matches!(call.operation, Operation::Other | Operation::Models));
+    let header = |name: &str| {
+        let stated = exchange.response_headers.iter().find(|(given, _)| given.eq_ignore_ascii_case(name));
+        match name {
+            "content-type" => Some(exchange.content_type.as_bytes()),
+            // Recordings hold the body as it was before.
+            "content-encoding" => None,
+            _ => stated.map(|(_, value)| value.as_bytes()),
+        }
+    };
+    let mut tap = match known {
+        Some(call) => Tap::new(call.dialect, call.operation, exchange.is_events(), false),
+        None => Tap::of_native(&dialect::native(&method, exchange.path())?, header)?,
+    };
     let mut out: SmallVec<[Bytes; 4]> = SmallVec::new();
     for chunk in exchange.body.chunks(piece.min(exchange.body.len().max(1))) {
         tap.feed(Bytes::copy_from_slice(chunk), &mut out);
         out.clear();
     }
     tap.finish(&mut out);
-    tap
+    Some(tap)
 }
 
 /// When the exchange was recorded: its answer's date, else what its body says, else the day of the price data.
@@ -244,7 +262,6 @@ fn searches(answer: &Answer<'_>, raw: &Value) -> u64 {
 struct Row {
     answers: u32,
     agreed: u32,
-    unread: u32,
     inconsistent: u32,
     priced: u32,
     unpriced: BTreeMap<String, u32>,
@@ -263,16 +280,13 @@ fn every_recorded_answer_is_counted_and_priced_as_its_provider_does() {
     for answer in exchanges.iter().filter_map(|exchange| read(exchange, &dated)) {
         let row = rows.entry(answer.exchange.provider.clone()).or_default();
         let id = &answer.exchange.id;
-        let messages = answer.exchange.api == "messages";
-        let oracle = if messages { anthropic(&answer) } else { openai_or_none(&answer) };
+        let oracle = match Native::of(answer.exchange) {
+            Some(native) => by_classes(&native.expected(&answer.documents, &answer.exchange.response_headers)),
+            None if answer.exchange.api == "messages" => anthropic(&answer),
+            None => openai_or_none(&answer),
+        };
         let usage = match (answer.report, oracle) {
             (UsageReport::Unknown, None) => continue,
-            // Operations whose answers are not read: reranking, compaction.
-            (UsageReport::Unknown, Some(_)) if !answer.is_read => {
-                row.answers += 1;
-                row.unread += 1;
-                continue;
-            }
             (UsageReport::Unknown, Some(_)) | (UsageReport::Inconsistent(_), _) => None,
             (UsageReport::Reported(usage), Some(oracle)) if usage == oracle => Some(usage),
             (report, oracle) => {
@@ -332,6 +346,24 @@ fn line(answer: &Answer<'_>, usage: &Usage, cost: Result<Money, Unpriced>) -> St
         "unpriced": cost.err().map(|why| why.to_string()),
     });
     format!("{line}\n")
+}
+
+/// What the oracle of vendors' own APIs makes of an answer.
+fn by_classes(expected: &Expected) -> Option<Usage> {
+    let (Expected::Reported(classes) | Expected::Inconsistent(classes)) = expected else { return None };
+    let n = |class: &str| classes.get(class).copied().unwrap_or(0);
+    Some(Usage {
+        input: n("input"),
+        cache_read: n("cache_read"),
+        cache_write_5m: n("cache_write_5m"),
+        cache_write_1h: n("cache_write_1h"),
+        output: n("output"),
+        reasoning: n("reasoning"),
+        audio_input: n("audio_input"),
+        audio_output: n("audio_output"),
+        image_input: n("image_input"),
+        web_searches: n("web_searches"),
+    })
 }
 
 fn openai_or_none(answer: &Answer<'_>) -> Option<Usage> {
@@ -444,14 +476,13 @@ fn rounded(answer: &Answer<'_>, cost: Money, stated: Money) -> bool {
 
 fn table(rows: &BTreeMap<String, Row>) -> String {
     let mut text = String::from(
-        "| provider | answers with usage | not read | tokens agree | do not add up | priced | unpriced | state a cost | agree | explained |\n|---|---|---|---|---|---|---|---|---|---|\n",
+        "| provider | answers with usage | tokens agree | do not add up | priced | unpriced | state a cost | agree | explained |\n|---|---|---|---|---|---|---|---|---|\n",
     );
     let list = |map: Vec<(String, u32)>| map.iter().map(|(why, n)| format!("{n} {why}")).collect::<Vec<_>>().join("; ");
     for (provider, row) in rows.iter().filter(|(_, row)| row.answers > 0) {
         text.push_str(&format!(
-            "| {provider} | {} | {} | {} | {} | {} | {} | {} | {} | {} |\n",
+            "| {provider} | {} | {} | {} | {} | {} | {} | {} | {} |\n",
             row.answers,
-            row.unread,
             row.agreed,
             row.inconsistent,
             row.priced,
@@ -469,14 +500,12 @@ fn what_is_read_of_money_does_not_depend_on_how_bytes_were_split() {
     let Some(exchanges) = traffic::exchanges("pricing_corpus") else { return };
     let mut compared = 0;
     for exchange in exchanges.iter().filter(|e| (200..300).contains(&e.status)) {
-        let Ok(method) = exchange.method.parse() else { continue };
-        let Some(call) = recognise(&method, exchange.path()) else { continue };
-        let whole = tap(exchange, &call, usize::MAX);
+        let Some(whole) = tap(exchange, usize::MAX) else { continue };
         if whole.stated_cost().is_none() && whole.served_by().is_none() && whole.usage() == UsageReport::Unknown {
             continue;
         }
         for piece in [1, 7, 61] {
-            let pieces = tap(exchange, &call, piece);
+            let Some(pieces) = tap(exchange, piece) else { panic!("{} is read", exchange.id) };
             let facts =
                 |tap: &Tap| (tap.usage(), tap.stated_cost(), tap.service_tier(), tap.served_by().map(str::to_owned));
             assert_eq!(facts(&whole), facts(&pieces), "{} in pieces of {piece}", exchange.id);

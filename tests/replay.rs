@@ -1,14 +1,18 @@
 //! Recorded traffic through the real proxy: a client that asks what was asked, an upstream that answers what was
 //! answered. Requests arrive as sent (or patched and nothing else), answers arrive byte for byte however the upstream
-//! splits them, and the usage record holds the tokens that the provider's documentation makes of the recorded usage.
+//! splits them, and the usage record holds the tokens that the provider's documentation makes of the recorded usage,
+//! whether the call is read or passed through.
 //!
-//! Start with [`every_recorded_exchange`]; `replay/oracle.rs` says what the tokens are, `replay/stage.rs` sets the
+//! Start with [`every_recorded_exchange`]; `replay/oracle.rs` (and, for vendors' own
+//! APIs, `replay/native.rs`) says what the tokens are, `replay/stage.rs` sets the
 //! scene, `replay/expect.rs` says what must arrive.
 
 #[path = "replay/cases.rs"]
 mod cases;
 #[path = "replay/expect.rs"]
 mod expect;
+#[path = "replay/native.rs"]
+mod native;
 #[path = "replay/oracle.rs"]
 mod oracle;
 #[path = "replay/report.rs"]

@@ -1,7 +1,8 @@
 //! Responses through the tap, requests through scanner and patch, errors of any shape.
 
 use bytes::Bytes;
-use faregate::dialect::{DialectId, Operation, Tap, conversation_prefix, decode_error, scan};
+use faregate::dialect::{self, DialectId, Operation, Tap, conversation_prefix, decode_error, scan};
+use http::Method;
 use serde_json::Value;
 use smallvec::SmallVec;
 
@@ -32,6 +33,45 @@ pub fn tap(data: &[u8]) {
             assert_eq!(whole.0, body);
         }
     }
+}
+
+/// Vendors' own APIs, one of each kind of answer.
+const NATIVE: [&str; 10] = [
+    "/v1beta/models/m:generateContent",
+    "/v1beta/models/m:streamGenerateContent",
+    "/v1beta/interactions",
+    "/v1/publishers/google/models/embed:predict",
+    "/v1/publishers/anthropic/models/m:streamRawPredict",
+    "/model/m/converse-stream",
+    "/model/m/invoke-with-response-stream",
+    "/model/embed/invoke",
+    "/v2/chat",
+    "/api/chat",
+];
+const MEDIA: [&[u8]; 4] =
+    [b"application/json", b"text/event-stream", b"application/x-ndjson", b"application/vnd.amazon.eventstream"];
+
+/// What the tap says of a vendor's own answer does not depend on splits; no byte is changed or held back.
+pub fn native(data: &[u8]) {
+    let (choices, body) = Choices::take(data, 5);
+    let path = NATIVE[choices.byte(4) % NATIVE.len()];
+    let media = MEDIA[choices.byte(4) / NATIVE.len() % MEDIA.len()];
+    let Some(call) = dialect::native(&Method::POST, path) else { unreachable!("{path}") };
+    let run = |pieces: &[&[u8]]| {
+        let mut tap = Tap::of_native(&call, |name| (name == "content-type").then_some(media))?;
+        let mut out: SmallVec<[Bytes; 4]> = SmallVec::new();
+        let mut fed = 0;
+        for piece in pieces {
+            tap.feed(Bytes::copy_from_slice(piece), &mut out);
+            fed += piece.len();
+            assert_eq!(out.iter().map(Bytes::len).sum::<usize>(), fed);
+        }
+        tap.finish(&mut out);
+        assert_eq!(out.concat(), body);
+        let said = (tap.usage(), tap.error().cloned(), tap.served_model().map(str::to_owned));
+        Some((said, tap.content_started(), tap.ended(), tap.service_tier()))
+    };
+    assert_eq!(run(&choices.pieces(body)), run(&[body]), "{path}");
 }
 
 /// A body that is scanned and patched is the same JSON but for model and stream options.

@@ -7,7 +7,7 @@ mod dialect;
 
 pub use billing::records;
 pub use codec::{chunked, config, request, response};
-pub use dialect::{error, model, tap};
+pub use dialect::{error, model, native, tap};
 
 /// Numbers taken from the front of the input: how to cut, which API, and so on.
 struct Choices<'a>(&'a [u8]);

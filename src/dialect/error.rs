@@ -163,16 +163,44 @@ fn by_code(code: &str) -> Option<UpstreamErrorKind> {
         | "billing_error"
         | "quota_exceeded"
         | "too_many_requests"
-        | "RESOURCE_EXHAUSTED" => RateLimited,
-        "overloaded_error" | "overloaded" | "engine_overloaded" | "slow_down" | "UNAVAILABLE" => Overloaded,
-        "authentication_error" | "permission_error" | "invalid_api_key" | "UNAUTHENTICATED" | "PERMISSION_DENIED" => {
-            Unauthorized
-        }
-        "not_found_error" | "model_not_found" | "invalid_model" | "NOT_FOUND" | "DeploymentNotFound" => NotFound,
-        "server_error" | "api_error" | "internal_error" | "internal_server_error" | "timeout_error" | "INTERNAL" => {
-            ServerError
-        }
-        "invalid_request_error" | "invalid_prompt" | "request_too_large" | "INVALID_ARGUMENT" => Invalid,
+        | "RESOURCE_EXHAUSTED"
+        | "throttlingException"
+        | "ThrottlingException"
+        | "serviceQuotaExceededException" => RateLimited,
+        "overloaded_error"
+        | "overloaded"
+        | "engine_overloaded"
+        | "slow_down"
+        | "UNAVAILABLE"
+        | "serviceUnavailableException"
+        | "modelNotReadyException" => Overloaded,
+        "authentication_error"
+        | "permission_error"
+        | "invalid_api_key"
+        | "UNAUTHENTICATED"
+        | "PERMISSION_DENIED"
+        | "accessDeniedException" => Unauthorized,
+        "not_found_error"
+        | "model_not_found"
+        | "invalid_model"
+        | "NOT_FOUND"
+        | "DeploymentNotFound"
+        | "resourceNotFoundException" => NotFound,
+        "server_error"
+        | "api_error"
+        | "internal_error"
+        | "internal_server_error"
+        | "timeout_error"
+        | "INTERNAL"
+        | "internalServerException"
+        | "modelStreamErrorException"
+        | "modelTimeoutException"
+        | "modelErrorException" => ServerError,
+        "invalid_request_error"
+        | "invalid_prompt"
+        | "request_too_large"
+        | "INVALID_ARGUMENT"
+        | "validationException" => Invalid,
         _ => return None,
     })
 }

@@ -25,7 +25,7 @@ impl DialectId {
     }
 }
 
-/// What a call asks an API to do.
+/// What a call asks an API to do, whatever API that is: Google's `generateContent` is a chat too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Operation {
     /// `POST /chat/completions`.
@@ -40,6 +40,8 @@ pub enum Operation {
     Messages,
     /// `POST /messages/count_tokens`.
     CountTokens,
+    /// Documents put in order by a question: `POST /rerank` and models that do nothing else. Passed through.
+    Rerank,
     /// `GET /models` and `GET /models/{id}`.
     Models,
     /// Everything else of a known API: files, batches, images, stored responses. Passed through unread.
@@ -48,13 +50,14 @@ pub enum Operation {
 
 impl Operation {
     /// Every operation, in a fixed order.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Chat,
         Self::Responses,
         Self::Completions,
         Self::Embeddings,
         Self::Messages,
         Self::CountTokens,
+        Self::Rerank,
         Self::Models,
         Self::Other,
     ];
@@ -68,17 +71,19 @@ impl Operation {
             Self::Embeddings => "embeddings",
             Self::Messages => "messages",
             Self::CountTokens => "count_tokens",
+            Self::Rerank => "rerank",
             Self::Models => "models",
             Self::Other => "other",
         }
     }
 
-    /// The dialect that defines this operation; `Models` and `Other` exist in several and are [`DialectId::Opaque`].
+    /// The dialect that defines this operation; `Rerank`, `Models` and `Other` exist in several and
+    /// are [`DialectId::Opaque`].
     pub fn dialect(self) -> DialectId {
         match self {
             Self::Chat | Self::Responses | Self::Completions | Self::Embeddings => DialectId::OpenAi,
             Self::Messages | Self::CountTokens => DialectId::Anthropic,
-            Self::Models | Self::Other => DialectId::Opaque,
+            Self::Rerank | Self::Models | Self::Other => DialectId::Opaque,
         }
     }
 }

@@ -195,6 +195,35 @@ pub(super) fn says_something(value: &[u8]) -> bool {
     }
 }
 
+/// Whether a value holds anything that a model made: text that is not empty, a number, at any depth; roles, types,
+/// places and signatures are none of it.
+pub(super) fn made(value: &[u8]) -> bool {
+    holds(value, 0)
+}
+
+fn holds(value: &[u8], depth: u32) -> bool {
+    /// Deeper ones hold something, or they would not be there.
+    const DEEPEST: u32 = 8;
+    match value.first() {
+        Some(b'{') if depth < DEEPEST => {
+            let Ok(mut members) = Members::open(value, 0) else { return false };
+            while let Ok(Some(member)) = members.next() {
+                let around = matches!(
+                    &*member.key(),
+                    b"type" | b"role" | b"index" | b"id" | b"contentBlockIndex" | b"signature" | b"thoughtSignature"
+                );
+                if !around && holds(member.value, depth + 1) {
+                    return true;
+                }
+            }
+            false
+        }
+        Some(b'[') if depth < DEEPEST => items(value).any(|item| holds(&value[item], depth + 1)),
+        Some(b't' | b'f' | b'n') | None => false,
+        Some(_) => says_something(value),
+    }
+}
+
 /// The first byte at or after `at` that is no white space.
 pub(super) fn skip_space(bytes: &[u8], mut at: usize) -> usize {
     while matches!(bytes.get(at), Some(b' ' | b'\n' | b'\r' | b'\t')) {

@@ -9,6 +9,7 @@
 //! - [`scan`] and [`RequestFacts::patch`]: the few facts of a request, found and changed without building a tree.
 //! - [`has_side_effects`]: whether a request may be made twice.
 //! - [`Tap`]: reads usage, errors and the first content out of a response that passes through.
+//! - [`native`]: the same for APIs of vendors' own, which are passed through.
 //! - [`decode_error`], [`encode_error`], [`encode_stream_error`]: errors in and out.
 //! - `openai/` and `anthropic/`: what the two families say differently.
 //! - `json`, `walk`, `sse`: reading JSON in place, JSON in pieces, and server-sent events.
@@ -19,6 +20,7 @@ mod effects;
 mod error;
 mod ids;
 mod json;
+mod native;
 mod openai;
 mod patch;
 mod prefix;
@@ -32,6 +34,7 @@ mod walk;
 pub use effects::has_side_effects;
 pub use error::{UpstreamError, UpstreamErrorKind, decode_error, encode_error, encode_stream_error};
 pub use ids::{ApiCall, DialectId, Operation};
+pub use native::{NativeCall, RequestTap, native};
 pub use prefix::conversation_prefix;
 pub use recognise::{recognise, spoken_by};
 pub use sample::{Sample, sample_body, sample_events};

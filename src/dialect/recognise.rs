@@ -76,7 +76,7 @@ fn resource(method: &Method, tail: &[&str]) -> Option<(DialectId, Operation)> {
 }
 
 /// A path cut at its slashes, empty segments left out.
-struct Segments<'a> {
+pub(super) struct Segments<'a> {
     path: &'a str,
     words: SmallVec<[&'a str; 8]>,
     /// Where each word starts in the path.
@@ -84,7 +84,7 @@ struct Segments<'a> {
 }
 
 impl<'a> Segments<'a> {
-    fn of(path: &'a str) -> Option<Self> {
+    pub(super) fn of(path: &'a str) -> Option<Self> {
         let mut segments = Self { path, words: SmallVec::new(), starts: SmallVec::new() };
         let mut at = 0;
         for word in path.split('/') {
@@ -95,6 +95,18 @@ impl<'a> Segments<'a> {
             at += word.len() + 1;
         }
         (!segments.words.is_empty() && segments.words.len() <= MAX_SEGMENTS).then_some(segments)
+    }
+
+    /// The segments.
+    pub(super) fn words(&self) -> &[&'a str] {
+        &self.words
+    }
+
+    /// The path from the segment `from` to the one before `to`, slashes between them included.
+    pub(super) fn between(&self, from: usize, to: usize) -> &'a str {
+        let start = self.starts.get(from).copied();
+        let last = to.checked_sub(1).and_then(|last| Some(self.starts.get(last)? + self.words.get(last)?.len()));
+        start.zip(last).and_then(|(start, end)| self.path.get(start..end)).unwrap_or_default()
     }
 
     /// The path from the slash before the segment `index` on, without a slash at its end.

@@ -1,6 +1,6 @@
 //! JSON that arrives in pieces: picks a few members out of an object of any size, in bounded memory.
 //!
-//! Looks at the members of the outermost object and, where asked to, of one object inside it. Trusts that brackets
+//! Looks at the members of the outermost object and, where asked to, of objects right inside it. Trusts that brackets
 //! match (what is read here was written by a provider and goes to the client unchanged); for a whole body in memory
 //! see `json`.
 
@@ -20,8 +20,8 @@ const MAX_KEY: usize = 64;
 pub(super) struct Picks {
     /// Keys whose values are kept.
     pub(super) keys: &'static [&'static str],
-    /// Key of the object whose members are looked at like those of the outermost one.
-    pub(super) inside: Option<&'static str>,
+    /// Keys of the objects whose members are looked at like those of the outermost one.
+    pub(super) inside: &'static [&'static str],
 }
 
 /// White space and the bytes of a byte order mark.
@@ -46,6 +46,8 @@ pub(super) struct Walker {
     values: Vec<u8>,
     /// Where in `values` each key's stands.
     found: SmallVec<[Option<Range<usize>>; 12]>,
+    /// Which keys were met, one bit each, whatever became of their values.
+    met: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,6 +87,7 @@ impl Walker {
             capture: None,
             values: Vec::new(),
             found: smallvec![None; picks.keys.len()],
+            met: 0,
         }
     }
 
@@ -98,20 +101,34 @@ impl Walker {
         self.mode == Mode::Complete
     }
 
+    /// Whether it met something that is no JSON object, and reads no further.
+    pub(super) fn is_unreadable(&self) -> bool {
+        self.mode == Mode::Unreadable
+    }
+
+    /// Whether `key` has a value, be it too long to be kept.
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.picks.keys.iter().position(|k| *k == key).is_some_and(|index| self.met >> index & 1 == 1)
+    }
+
     /// The last complete value of `key`.
     pub(super) fn value(&self, key: &str) -> Option<&[u8]> {
         let index = self.picks.keys.iter().position(|k| *k == key)?;
         self.values.get(self.found[index].clone()?)
     }
 
-    /// Reads the next piece.
-    pub(super) fn feed(&mut self, mut bytes: &[u8]) {
-        if self.mode == Mode::Start && self.picks.inside.is_none() && self.whole(bytes) {
-            return;
+    /// Reads the next piece; how much of it belongs to the object.
+    pub(super) fn feed(&mut self, piece: &[u8]) -> usize {
+        if self.mode == Mode::Start
+            && self.picks.inside.is_empty()
+            && let Some(end) = self.whole(piece)
+        {
+            return end;
         }
+        let mut bytes = piece;
         while !bytes.is_empty() {
             let used = match self.mode {
-                Mode::Complete | Mode::Unreadable => return,
+                Mode::Complete | Mode::Unreadable => break,
                 Mode::Start => self.start(bytes[0]),
                 Mode::Between => self.between(bytes[0]),
                 Mode::Colon => self.colon(bytes[0]),
@@ -121,23 +138,21 @@ impl Walker {
             };
             bytes = &bytes[used..];
         }
+        piece.len() - bytes.len()
     }
 
-    /// Reads an object that is there in one piece, as most are, member by member. False when it is not, or is not as
-    /// it should be: then it is read as it comes.
-    fn whole(&mut self, bytes: &[u8]) -> bool {
+    /// Reads an object that is there in one piece, as most are, member by member; where it ends. `None` when it is not,
+    /// or is not as it should be: then it is read as it comes.
+    fn whole(&mut self, bytes: &[u8]) -> Option<usize> {
         let mut at: SmallVec<[Option<Range<usize>>; 12]> = smallvec![None; self.picks.keys.len()];
-        let Ok(mut members) = Members::open(bytes, 0) else { return false };
-        loop {
-            match members.next() {
-                Ok(Some(member)) => {
-                    let wanted = self.picks.keys.iter().position(|key| key.as_bytes() == member.written_key());
-                    if let Some(index) = wanted.filter(|_| member.span.len() <= MAX_VALUE) {
-                        at[index] = Some(member.span);
-                    }
-                }
-                Ok(None) => break,
-                Err(_) => return false,
+        let mut members = Members::open(bytes, 0).ok()?;
+        while let Some(member) = members.next().ok()? {
+            let Some(index) = self.picks.keys.iter().position(|key| key.as_bytes() == member.written_key()) else {
+                continue;
+            };
+            self.met |= 1 << index;
+            if member.span.len() <= MAX_VALUE {
+                at[index] = Some(member.span);
             }
         }
         self.values.reserve_exact(at.iter().flatten().map(Range::len).sum());
@@ -148,7 +163,7 @@ impl Walker {
             *found = Some(start..self.values.len());
         }
         self.mode = Mode::Complete;
-        true
+        Some(members.end())
     }
 
     fn start(&mut self, byte: u8) -> usize {
@@ -189,13 +204,14 @@ impl Walker {
         if matches!(byte, b':' | b' ' | b'\n' | b'\r' | b'\t') {
             return 1;
         }
-        let enters = self.level == 1 && self.picks.inside.is_some_and(|key| key.as_bytes() == self.key);
+        let enters = self.level == 1 && self.picks.inside.iter().any(|key| key.as_bytes() == self.key);
         if enters && byte == b'{' {
             self.level = 2;
             self.open();
             return 1;
         }
         let wanted = self.picks.keys.iter().position(|key| key.as_bytes() == self.key);
+        self.met |= wanted.map_or(0, |index| 1 << index);
         self.capture = wanted.map(|index| (index, self.values.len()));
         match byte {
             b'"' => self.mode = Mode::Text,

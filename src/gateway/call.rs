@@ -12,7 +12,7 @@ use super::downstream::Downstream;
 use super::forward::Marks;
 use super::live::{Gateway, Live};
 use super::{attempts, passthrough, paths, rescue};
-use crate::dialect::{self, ApiCall, DialectId, Operation, RequestFacts};
+use crate::dialect::{self, ApiCall, DialectId, NativeCall, Operation, RequestFacts};
 use crate::error::{ClientError, Kind};
 use crate::http1::{Headers, RequestHead};
 use crate::metering::{Exchange, Opened, RequestId, TraceParent};
@@ -31,6 +31,8 @@ pub(super) struct Call<'a> {
     pub(super) api: Option<ApiCall<'a>>,
     pub(super) dialect: DialectId,
     pub(super) operation: Operation,
+    /// What a call that is passed through asks a vendor's own API for, where its answer tells of usage.
+    pub(super) native: Option<NativeCall<'a>>,
     pub(super) accepted: Instant,
     /// Differs from call to call; all that is random in a call derives from it.
     pub(super) seed: u64,
@@ -61,18 +63,20 @@ pub async fn serve<D: Downstream>(gateway: &Arc<Gateway>, head: &RequestHead, do
     let vendor = vendor.cloned();
     let api = dialect::recognise(&head.method, rest);
     let (dialect, operation) = dialect_and_operation(api.as_ref(), vendor.as_deref(), &head.headers);
+    let passed = matches!(operation, Operation::Models | Operation::Other);
+    let native = if passed { dialect::native(&head.method, rest) } else { None };
     let trace = head.headers.get("traceparent").and_then(TraceParent::parse);
     let opened = Opened {
         request_id: RequestId::from_client(head.headers.get("x-request-id")),
         dialect,
-        operation,
+        operation: native.map_or(operation, |native| native.operation),
         accepted,
         trace,
         trace_state: trace.and_then(|_| trace_state(&head.headers)),
     };
     let seed = crate::routing::stable_hash(opened.request_id.as_str().as_bytes());
     let mut exchange = gateway.meter.open(opened);
-    let call = Call { gateway, live, head, rest, vendor, api, dialect, operation, accepted, seed };
+    let call = Call { gateway, live, head, rest, vendor, api, dialect, operation, native, accepted, seed };
     if let Err(error) = call.run(down, &mut exchange).await {
         let marks = Marks { request_id: exchange.request_id().into(), ..Marks::default() };
         Box::pin(rescue::answer(&call, &error, &marks, down, &mut exchange)).await;

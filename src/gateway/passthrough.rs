@@ -1,5 +1,6 @@
-//! Calls that are passed through unread: files, images, audio, batches, whatever a provider offers. Bodies stream both
-//! ways, so there is one attempt only.
+//! Calls that are passed through: files, images, audio, batches, vendors' own APIs, whatever a provider offers. Bodies
+//! stream both ways, so there is one attempt only. Where an answer tells of usage it is read on its way, without
+//! holding back a byte; all others go by unread.
 
 use std::pin::pin;
 use std::time::{Duration, Instant};
@@ -7,18 +8,22 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use smallvec::SmallVec;
 
+use super::attempt::feed;
 use super::attempts::unless_gone;
 use super::call::Call;
 use super::downstream::{BodyLength, Downstream, End, ReadError};
 use super::failure::{Failure, Refusal};
 use super::forward::{self, Marks};
 use super::outgoing::Outgoing;
+use super::relay::{drain, note, settle};
 use super::waits::noting_waits;
 use super::{paths, rescue, tunnel};
+use crate::config::types::OnDisconnect;
+use crate::dialect::{NativeCall, RequestTap, Tap};
 use crate::error::{ClientError, Kind};
 use crate::http1::{Headers, ResponseHead};
 use crate::metering::{Exchange, Outcome};
-use crate::routing::{Endpoint, Target};
+use crate::routing::{Endpoint, Route, Target};
 use crate::upstream::{Conn, ExchangeError, KeyInjection, OutHead, RequestBody, within};
 
 /// How an exchange ended, where no answer came of it.
@@ -28,15 +33,25 @@ enum Broken {
     Slow(Duration),
 }
 
-/// Serves a call unread.
+/// A request's body on its way.
+struct Upload {
+    /// The route's.
+    limit: Option<usize>,
+    asked: Option<RequestTap>,
+}
+
+/// Serves a call of which nothing is read beforehand.
 pub(super) async fn serve<D: Downstream>(
     call: &Call<'_>,
     down: &mut D,
     exchange: &mut Exchange,
 ) -> Result<(), ClientError> {
     let inconsistent = || ClientError::new(Kind::Internal, "the routing table is inconsistent");
+    let native = call.native.as_ref();
+    let model = native.and_then(NativeCall::model);
+    exchange.set_request(model.as_deref(), native.is_some_and(|native| native.streams), 0);
+    exchange.pass_through();
     let mut selection = call.select(None, exchange, &|| call.seed)?;
-    exchange.set_request(None, false, 0);
     exchange.set_route(&selection.route.name);
     selection.candidates.truncate(1);
     let candidate = selection.candidates.first().ok_or_else(inconsistent)?;
@@ -44,6 +59,8 @@ pub(super) async fn serve<D: Downstream>(
     let link = call.live.upstreams.link(&target.provider).ok_or_else(inconsistent)?;
     let endpoint = target.provider.endpoint(call.dialect).ok_or_else(inconsistent)?;
     let limit = selection.route.max_body;
+    let mut upload =
+        Upload { limit, asked: native.and_then(|native| native.request_tap(|name| call.head.headers.get(name))) };
     if let (Some(limit), BodyLength::Known(length)) = (limit, down.body_length())
         && usize::try_from(length).map_or(true, |length| length > limit)
     {
@@ -76,7 +93,7 @@ pub(super) async fn serve<D: Downstream>(
     // An upload cannot be sent twice, so it does not trust a kept connection, which may have died.
     let replayable = matches!(body, RequestBody::None) && call.head.method.is_idempotent() && !upgrade;
     let mut fresh = !replayable;
-    let (mut conn, answered) = loop {
+    let (conn, answered) = loop {
         let opened = link.open(endpoint, target.timeouts.connect, fresh);
         let opened = match unless_gone(down, pin!(opened)).await {
             None => {
@@ -88,7 +105,11 @@ pub(super) async fn serve<D: Downstream>(
         };
         exchange.attempt_connected(opened.reused, opened.took);
         let mut conn = opened.conn;
-        let failure = match talk(&mut conn, &head, body, target, limit, down, exchange).await {
+        let talked = talk(&mut conn, &head, body, target, &mut upload, down, exchange).await;
+        if let Some(asked) = &upload.asked {
+            exchange.set_asked(asked.model().as_deref(), asked.stream());
+        }
+        let failure = match talked {
             Ok(Some(answered)) => break (conn, answered),
             Ok(None) => {
                 exchange.end_attempt(Outcome::ClientDisconnected);
@@ -112,16 +133,43 @@ pub(super) async fn serve<D: Downstream>(
         target.health.record(true, Instant::now());
         return tunnel::run(call, conn, &answered, &marks, down, exchange).await;
     }
-    let outcome = relay(call, target, &mut conn, &answered, &marks, down, exchange).await;
+    carry(call, (&selection.route, target), conn, &answered, &marks, down, exchange).await;
+    Ok(())
+}
+
+/// Carries the answer to the client, however it ends, and notes what it said.
+async fn carry<D: Downstream>(
+    call: &Call<'_>,
+    (route, target): (&Route, &Target),
+    mut conn: Conn,
+    answered: &ResponseHead,
+    marks: &Marks,
+    down: &mut D,
+    exchange: &mut Exchange,
+) {
+    let native = call.native.as_ref().filter(|_| (200..300).contains(&answered.status));
+    let mut tap = native.and_then(|native| Tap::of_native(native, |name| answered.headers.get(name)));
+    exchange.set_asked(None, tap.as_ref().is_some_and(Tap::is_stream));
+    let refusal = Refusal::of_status(answered.status);
+    let overloaded = refusal.is_some_and(|refusal| refusal.blames && is_overload(answered.status));
+    target.health.record(!overloaded, Instant::now());
+    let mut answer = forward::answer(answered, &call.head.method, false, None);
+    answer.mark(call.gateway, marks);
+    down.start(&answer);
+    let bodiless = matches!(answer.length, BodyLength::None);
+    let carried = relay(target, &mut conn, bodiless, &mut tap, down, exchange).await;
+    let outcome = carried.map_or_else(|broken| broken, |()| settle(tap.as_ref(), answered.status, refusal).0);
+    match carried {
+        Ok(()) => conn.release(),
+        Err(Outcome::ClientDisconnected) if route.on_disconnect == OnDisconnect::Drain => {
+            let until = Instant::now() + route.timeouts.total;
+            Box::pin(drain(conn, &mut tap, target, until)).await;
+        }
+        Err(_) => {}
+    }
+    note(tap.as_ref(), exchange);
     exchange.end_attempt(outcome);
     exchange.set_outcome(outcome, answered.status);
-    if matches!(
-        outcome,
-        Outcome::Ok | Outcome::UpstreamRejected | Outcome::UpstreamError | Outcome::UpstreamRateLimited
-    ) {
-        conn.release();
-    }
-    Ok(())
 }
 
 fn out_head(
@@ -166,7 +214,7 @@ async fn talk<D: Downstream>(
     head: &OutHead,
     body: RequestBody<'_>,
     target: &Target,
-    limit: Option<usize>,
+    upload: &mut Upload,
     down: &mut D,
     exchange: &mut Exchange,
 ) -> Result<Option<ResponseHead>, Broken> {
@@ -188,7 +236,10 @@ async fn talk<D: Downstream>(
             Ok(Some(chunk)) => {
                 exchange.add_received(chunk.len());
                 received += chunk.len();
-                if let Some(limit) = limit.filter(|limit| received > *limit) {
+                if let Some(asked) = &mut upload.asked {
+                    asked.feed(&chunk);
+                }
+                if let Some(limit) = upload.limit.filter(|limit| received > *limit) {
                     return Err(Broken::Client(ReadError::TooLarge { limit }));
                 }
                 unless_gone(down, pin!(within(patience, pin!(conn.send_chunk(&chunk))))).await
@@ -210,47 +261,48 @@ async fn talk<D: Downstream>(
     }
 }
 
+/// Carries the answer's body to the client; where it did not come whole, why.
 async fn relay<D: Downstream>(
-    call: &Call<'_>,
     target: &Target,
     conn: &mut Conn,
-    head: &ResponseHead,
-    marks: &Marks,
+    bodiless: bool,
+    tap: &mut Option<Tap>,
     down: &mut D,
     exchange: &mut Exchange,
-) -> Outcome {
-    let refusal = Refusal::of_status(head.status);
-    target.health.record(!refusal.is_some_and(|refusal| refusal.blames && is_overload(head.status)), Instant::now());
-    let mut answer = forward::answer(head, &call.head.method, false, None);
-    answer.mark(call.gateway, marks);
-    down.start(&answer);
+) -> Result<(), Outcome> {
+    let mut raw: SmallVec<[Bytes; 4]> = SmallVec::new();
     let mut chunks: SmallVec<[Bytes; 4]> = SmallVec::new();
-    let mut ended = matches!(answer.length, BodyLength::None);
+    let mut ended = bodiless;
     let mut received = Instant::now();
     loop {
         let end = if ended { End::Now(conn.trailers()) } else { End::NotYet };
         let (sent, waited) = noting_waits(pin!(down.send(&chunks, end))).await;
         exchange.chunk_in_out(received.elapsed().saturating_sub(waited));
         if sent.is_err() {
-            return Outcome::ClientDisconnected;
+            return Err(Outcome::ClientDisconnected);
         }
         exchange.add_sent(chunks.iter().map(Bytes::len).sum());
         chunks.clear();
         if ended {
-            return match refusal {
-                Some(refusal) => refusal.outcome,
-                None if head.status >= 400 => Outcome::UpstreamRejected,
-                None => Outcome::Ok,
-            };
+            return Ok(());
         }
-        let next = unless_gone(down, pin!(within(target.timeouts.idle, pin!(conn.chunks(&mut chunks))))).await;
+        let next = unless_gone(down, pin!(within(target.timeouts.idle, pin!(conn.chunks(&mut raw))))).await;
         received = Instant::now();
         match next {
-            None => return Outcome::ClientDisconnected,
-            Some(Ok(Ok(going_on))) => ended = !going_on,
+            None => return Err(Outcome::ClientDisconnected),
+            Some(Ok(Ok(going_on))) => {
+                let before = tap.as_ref().is_some_and(Tap::content_started);
+                feed(tap, &mut raw, &mut chunks, going_on);
+                ended = !going_on;
+                match &*tap {
+                    Some(tap) if tap.content_started() && !before => exchange.first_content(),
+                    Some(tap) if before && !tap.ended() => exchange.last_content(),
+                    _ => {}
+                }
+            }
             Some(_) => {
                 down.abort();
-                return Outcome::StreamBroken;
+                return Err(Outcome::StreamBroken);
             }
         }
     }

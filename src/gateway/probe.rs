@@ -146,6 +146,7 @@ impl Probe {
             api: dialect::recognise(&head.method, rest),
             dialect,
             operation,
+            native: None,
             accepted,
             seed,
         };

@@ -159,12 +159,12 @@ pub(super) async fn run<D: Downstream>(
     exchange.set_outcome(outcome, status);
 }
 
-/// Reads on for the usage that stands at a stream's end.
-async fn drain(mut conn: Conn, tap: &mut Option<Tap>, target: &Target, deadline: Instant) {
+/// Reads on for the usage that stands at a stream's end, whose client is gone.
+pub(super) async fn drain(mut conn: Conn, tap: &mut Option<Tap>, target: &Target, deadline: Instant) {
     let until = deadline.min(Instant::now() + DRAIN);
     let mut raw: SmallVec<[Bytes; 4]> = SmallVec::new();
     let mut dropped: SmallVec<[Bytes; 4]> = SmallVec::new();
-    while tap.as_ref().is_some_and(|tap| tap.is_event_stream() && !tap.ended()) {
+    while tap.as_ref().is_some_and(|tap| tap.is_stream() && !tap.ended()) {
         let left = target.timeouts.idle.min(until.saturating_duration_since(Instant::now()));
         let Ok(Ok(going_on)) = within(left, pin!(conn.chunks(&mut raw))).await else { return };
         feed(tap, &mut raw, &mut dropped, going_on);
@@ -186,7 +186,7 @@ fn is_events(tap: Option<&Tap>) -> bool {
 
 /// What an answer that arrived whole counts as, and whether it speaks for the target's health.
 pub(super) fn settle(tap: Option<&Tap>, status: u16, refusal: Option<Refusal>) -> (Outcome, bool) {
-    let error = tap.and_then(|tap| Some((tap.error()?, tap.content_started() && tap.is_event_stream())));
+    let error = tap.and_then(|tap| Some((tap.error()?, tap.content_started() && tap.is_stream())));
     match (refusal, error) {
         (Some(refusal), _) => (refusal.outcome, !refusal.blames),
         (None, _) if status >= 400 => (Outcome::UpstreamRejected, true),

@@ -11,7 +11,7 @@ use super::target::{AppSeries, Series};
 use crate::chat::{Money, ServiceTier, StatedCost, UsageReport};
 use crate::pricing::{Assessment, At, Basis, Sale, Seller, Terms, Unpriced};
 use crate::telemetry::Metrics;
-use crate::telemetry::cells::{Counter, Dollars, Gauge};
+use crate::telemetry::cells::{Counter, Dollars};
 
 /// Most resolved terms that are kept for one target; beyond, they are resolved for each call.
 const KEPT: usize = 1_000;
@@ -147,9 +147,8 @@ impl Call {
                 .inc();
         }
         if let Some(taken) = taken {
-            let now = At::from(self.opened.request_id.at()).day.unix_seconds();
-            let age: Gauge = m.price_card_age.with([&series.provider]);
-            age.set(i64::try_from(now.saturating_sub(*taken)).unwrap_or(i64::MAX));
+            let taken = i64::try_from(*taken).unwrap_or(0);
+            series.card_taken.get_or_init(|| m.price_card_age.with([&series.provider])).set(taken);
         }
     }
 }

@@ -67,6 +67,7 @@ pub(super) struct Call {
     pub(super) renamed: Option<Box<str>>,
     pub(super) served: Option<Box<str>>,
     pub(super) stream: bool,
+    pub(super) passed_through: bool,
     pub(super) bytes_in: usize,
     pub(super) bytes_out: usize,
     pub(super) route: Option<Arc<str>>,
@@ -117,6 +118,7 @@ impl Exchange {
             renamed: None,
             served: None,
             stream: false,
+            passed_through: false,
             bytes_in: 0,
             bytes_out: 0,
             route: None,
@@ -318,6 +320,9 @@ impl Call {
 
     /// The model that a target gets.
     pub(super) fn model_sent<'a>(&'a self, target: &'a TargetMeter) -> Option<&'a str> {
+        if self.passed_through {
+            return self.asked.as_deref();
+        }
         target.model().or(self.renamed.as_deref()).or(self.asked.as_deref())
     }
 

@@ -12,6 +12,7 @@ mod line;
 mod meter;
 mod outcome;
 mod paired;
+mod passed;
 mod random;
 mod record;
 mod request_id;

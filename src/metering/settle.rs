@@ -132,6 +132,7 @@ impl Call {
                 | Operation::Responses
                 | Operation::Completions
                 | Operation::Embeddings
+                | Operation::Rerank
                 | Operation::Messages
         );
         operation && self.attempts.last().and_then(|attempt| attempt.status).is_some_and(|s| (200..300).contains(&s))

@@ -16,7 +16,7 @@ use crate::chat::Usage;
 use crate::dialect::DialectId;
 use crate::pricing::Seller;
 use crate::telemetry::Metrics;
-use crate::telemetry::cells::{Counter, Histogram};
+use crate::telemetry::cells::{Counter, Histogram, Since};
 use crate::telemetry::names::{NameId, Names};
 
 pub(super) const OUTCOMES: usize = Outcome::ALL.len();
@@ -105,6 +105,8 @@ pub(super) struct Series {
     pub(super) provider: Arc<str>,
     pub(super) model: Arc<str>,
     pub(super) unpriced: UnpricedSeries,
+    /// How old the price card is.
+    pub(super) card_taken: OnceLock<Since>,
     duration: [OnceLock<Histogram>; 2],
     ttft: OnceLock<Histogram>,
     tpot: OnceLock<Histogram>,
@@ -135,6 +137,7 @@ impl Series {
             provider: Arc::clone(&target.provider),
             model,
             unpriced: UnpricedSeries::default(),
+            card_taken: OnceLock::new(),
             duration: Default::default(),
             ttft: OnceLock::new(),
             tpot: OnceLock::new(),

@@ -73,7 +73,7 @@ const fn api(operation: Operation) -> Api {
         Operation::Embeddings => Api::Embeddings,
         // Tokens are counted where the messages will go, and for the same model.
         Operation::Messages | Operation::CountTokens => Api::Messages,
-        Operation::Models | Operation::Other => Api::Other,
+        Operation::Rerank | Operation::Models | Operation::Other => Api::Other,
     }
 }
 

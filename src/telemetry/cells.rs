@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use prometheus::proto;
 
@@ -117,6 +117,37 @@ impl Cell for Gauge {
 
     fn sample(&self, kind: Kind, sample: &mut proto::Metric) {
         write_number(self.get() as f64, kind, sample);
+    }
+}
+
+/// The seconds since some time, as they stand when somebody looks. Unknown, and not shown as anything but NaN, before
+/// the time is set.
+#[derive(Debug, Clone, Default)]
+pub struct Since(Arc<AtomicI64>);
+
+impl Since {
+    /// Sets the time, in seconds since 1970.
+    pub fn set(&self, unix_seconds: i64) {
+        self.0.store(unix_seconds, Relaxed);
+    }
+}
+
+impl Cell for Since {
+    fn new(_: &'static Metric) -> Self {
+        Self::default()
+    }
+
+    fn fits(kind: Kind) -> bool {
+        kind == Kind::Gauge
+    }
+
+    fn sample(&self, kind: Kind, sample: &mut proto::Metric) {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64());
+        let age = match self.0.load(Relaxed) {
+            0 => f64::NAN,
+            then => now.floor() - then as f64,
+        };
+        write_number(age, kind, sample);
     }
 }
 

@@ -12,7 +12,7 @@ use parking_lot::RwLock;
 use prometheus::core::{Collector, Desc};
 use prometheus::{Registry, proto};
 
-use super::cells::{Cell, Counter, Dollars, Gauge, Histogram, Reading};
+use super::cells::{Cell, Counter, Dollars, Gauge, Histogram, Reading, Since};
 use super::names;
 use super::table::{Kind, Metric};
 
@@ -22,6 +22,8 @@ pub type Counters<const N: usize> = Family<Counter, N>;
 pub type Amounts<const N: usize> = Family<Dollars, N>;
 /// Gauges by `N` labels.
 pub type Gauges<const N: usize> = Family<Gauge, N>;
+/// Ages by label values.
+pub type Ages<const N: usize> = Family<Since, N>;
 /// Set-only numbers by `N` labels.
 pub type Readings<const N: usize> = Family<Reading, N>;
 /// Histograms by `N` labels.

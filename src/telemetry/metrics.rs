@@ -8,7 +8,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use parking_lot::Mutex;
 use prometheus::{Registry, TextEncoder};
 
-use super::family::{Amounts, Counters, Gauges, Histograms, Readings};
+use super::family::{Ages, Amounts, Counters, Gauges, Histograms, Readings};
 use super::logs;
 use super::process::Process;
 use super::table;
@@ -55,7 +55,7 @@ pub struct Metrics {
     pub cost: Amounts<5>,
     pub comparable_cost: Amounts<4>,
     pub unpriced_calls: Counters<3>,
-    pub price_card_age: Gauges<1>,
+    pub price_card_age: Ages<1>,
     pub paired_probes: Counters<2>,
     pub paired_calls: Counters<5>,
     pub paired_seconds: Readings<6>,
@@ -98,7 +98,7 @@ impl Metrics {
             cost: Amounts::register(r, &table::COST_USD)?,
             comparable_cost: Amounts::register(r, &table::COMPARABLE_COST_USD)?,
             unpriced_calls: Counters::register(r, &table::UNPRICED_CALLS)?,
-            price_card_age: Gauges::register(r, &table::PRICE_CARD_AGE_SECONDS)?,
+            price_card_age: Ages::register(r, &table::PRICE_CARD_AGE_SECONDS)?,
             paired_probes: Counters::register(r, &table::PAIRED_PROBES)?,
             paired_calls: Counters::register(r, &table::PAIRED_CALLS)?,
             paired_seconds: Readings::register(r, &table::PAIRED_SECONDS)?,

@@ -89,7 +89,7 @@ table! {
     UNPRICED_CALLS = "faregate_unpriced_calls_total", Kind::Counter, ["provider", "model", "reason"],
         "Answered calls without an effective cost. reason `no_price`: the price book has no price for them; `no_usage`: nobody knows what they used; `estimated`: a stream that broke off, whose usage is only estimated.";
     PRICE_CARD_AGE_SECONDS = "faregate_price_card_age_seconds", Kind::Gauge, ["provider"],
-        "How old the facts of the price card were that priced the last call.";
+        "How old the facts are of the price card that priced the last call.";
     PAIRED_PROBES = "faregate_paired_probes_total", Kind::Counter, ["route", "result"],
         "Calls that were chosen for a duplicate to the route's direct target, by what became of it. `paired`: both answered; `call_failed`: the call did not end well at its first target, so there is nothing to compare; `probe_failed`: the duplicate did not. No duplicate was sent: `side_effects` (tools and the like), `busy` (too many at a time, or no memory for its body), `direct_down` (the direct target is ejected), `over_budget`, `unpriced` (nobody can tell what an earlier one cost, so nobody can keep the budget).";
     PAIRED_CALLS = "faregate_paired_calls_total", Kind::Counter, ["route", "provider", "model", "direct", "measure"],

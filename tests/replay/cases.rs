@@ -2,7 +2,9 @@
 
 use serde_json::Value;
 
+use crate::native::Native;
 use crate::oracle::{Api, Expected, expected};
+use crate::support::Record;
 use crate::traffic::{self, Exchange, ResponseOnly};
 
 /// One exchange, and what must come of it.
@@ -18,9 +20,11 @@ impl Case {
         // A list of what was used shares the name of the API that it counts.
         let native = exchange.method != "POST" || is_native_embedding(exchange.path());
         let api = if native { Api::Other } else { Api::of(&exchange.api) };
-        let documents =
-            if exchange.status == 200 { traffic::documents(&exchange.body, exchange.is_events()) } else { Vec::new() };
-        let expected = expected(&exchange.provider, api, &documents);
+        let answers = if exchange.status == 200 { traffic::answers(&exchange) } else { Vec::new() };
+        let expected = match Native::of(&exchange) {
+            Some(native) if api == Api::Other => native.expected(&answers, &exchange.response_headers),
+            _ => expected(&exchange.provider, api, &answers),
+        };
         Self { exchange, api, expected }
     }
 
@@ -52,6 +56,7 @@ impl Case {
             provider: response.provider.clone(),
             api: name.to_owned(),
             stream: response.stream,
+            model: None,
             method: "POST".to_owned(),
             url: format!("https://example.test{path}"),
             request_headers: vec![("content-type".to_owned(), "application/json".to_owned())],
@@ -70,6 +75,28 @@ impl Case {
         matches!(self.api, Api::Chat | Api::Completions) && self.request()["stream"] == true
     }
 
+    /// What is wrong with the facts of a call of a vendor's own API in its usage record.
+    pub fn record_problems(&self, record: &Record) -> impl Iterator<Item = String> {
+        let mut problems = Vec::new();
+        if let Some(native) = Native::of(&self.exchange).filter(|_| self.api == Api::Other) {
+            let mut check = |what: &str, got: &Value, want: Value| {
+                if *got != want {
+                    problems.push(format!("{what} {got}, not {want}"));
+                }
+            };
+            check("operation", &record["operation"], native.operation(&self.exchange).into());
+            check("stream", &record["stream"], self.exchange.stream.into());
+            let model = self.exchange.model.as_deref();
+            check("model_asked", &record["model_asked"], model.into());
+            let last = record["attempts"].as_array().and_then(|attempts| attempts.last());
+            check("model sent", &last.map_or(Value::Null, |last| last["model"].clone()), model.into());
+            let content = self.exchange.stream && self.exchange.status == 200;
+            let content = content && traffic::answers(&self.exchange).iter().any(holds_content);
+            check("a first token", &record["ttft_ms"].is_number().into(), content.into());
+        }
+        problems.into_iter()
+    }
+
     /// The request's JSON.
     pub fn request(&self) -> Value {
         let body = self.exchange.request_body.as_deref().unwrap_or(b"null");
@@ -79,6 +106,36 @@ impl Case {
     /// Whether the client itself asked for usage.
     pub fn asked_for_usage(&self) -> bool {
         self.request()["stream_options"]["include_usage"] == true
+    }
+}
+
+/// Whether a model made anything of what an event says: text, thoughts, the name or the arguments of a call.
+fn holds_content(event: &Value) -> bool {
+    const MADE: [&str; 16] = [
+        "text",
+        "thinking",
+        "completion",
+        "generation",
+        "outputText",
+        "content",
+        "response",
+        "arguments",
+        "partial_json",
+        "input",
+        "args",
+        "name",
+        "data",
+        "tool_plan",
+        "value",
+        "executableCode",
+    ];
+    match event {
+        Value::Object(members) => members.iter().any(|(key, value)| {
+            let made = MADE.contains(&key.as_str()) && value.as_str().is_some_and(|text| !text.is_empty());
+            made || holds_content(value)
+        }),
+        Value::Array(items) => items.iter().any(holds_content),
+        _ => false,
     }
 }
 

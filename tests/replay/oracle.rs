@@ -28,7 +28,7 @@ pub enum Api {
     Embeddings,
     Responses,
     Messages,
-    /// Not read.
+    /// Passed through; see `native`.
     Other,
 }
 
@@ -73,17 +73,17 @@ fn is_final(usage: &Value) -> bool {
 }
 
 /// A whole number under a path; some hosts write it with a decimal point.
-fn count(usage: &Value, path: &str) -> Option<u64> {
+pub fn count(usage: &Value, path: &str) -> Option<u64> {
     let number = usage.pointer(path)?;
     number.as_u64().or_else(|| number.as_f64().map(|n| n as u64))
 }
 
 /// The count under the first of the paths that holds one above zero: hosts fill fields that they do not use with 0.
-fn any(usage: &Value, paths: &[&str]) -> u64 {
+pub fn any(usage: &Value, paths: &[&str]) -> u64 {
     paths.iter().filter_map(|path| count(usage, path)).find(|n| *n > 0).unwrap_or(0)
 }
 
-fn openai(provider: &str, api: Api, usage: &Value, tools: &Value) -> Expected {
+pub fn openai(provider: &str, api: Api, usage: &Value, tools: &Value) -> Expected {
     let prompt = any(usage, &["/prompt_tokens", "/input_tokens"]);
     let completion = any(usage, &["/completion_tokens", "/output_tokens"]);
     let total = count(usage, "/total_tokens");
@@ -137,7 +137,7 @@ fn openai(provider: &str, api: Api, usage: &Value, tools: &Value) -> Expected {
 }
 
 /// An embedding has a prompt only. Voyage states it as the total.
-fn embeddings(documents: &[Value]) -> Expected {
+pub fn embeddings(documents: &[Value]) -> Expected {
     let usage = documents.first().map_or(&Value::Null, |document| &document["usage"]);
     match count(usage, "/prompt_tokens").or_else(|| count(usage, "/total_tokens")) {
         Some(input) => Expected::Reported(classes([("input", input), ("output", any(usage, &["/completion_tokens"]))])),
@@ -147,7 +147,7 @@ fn embeddings(documents: &[Value]) -> Expected {
 
 /// `input_tokens` excludes the cache; the last value of each field counts; thinking is a part of the output. The steps
 /// of a compaction are charged beside all that.
-fn messages(documents: &[Value]) -> Expected {
+pub fn messages(documents: &[Value]) -> Expected {
     let mut fields: BTreeMap<String, u64> = BTreeMap::new();
     let mut compactions: Vec<Value> = Vec::new();
     for document in documents {
@@ -200,11 +200,11 @@ fn gather(value: &Value, at: &str, into: &mut BTreeMap<String, u64>) {
     }
 }
 
-fn classes<const N: usize>(all: [(&'static str, u64); N]) -> Classes {
+pub fn classes<const N: usize>(all: [(&'static str, u64); N]) -> Classes {
     all.into_iter().filter(|(_, n)| *n > 0).collect()
 }
 
 /// All tokens, searches left out.
-fn tokens(classes: &Classes) -> u64 {
+pub fn tokens(classes: &Classes) -> u64 {
     classes.iter().filter(|(class, _)| **class != "web_searches").map(|(_, n)| n).sum()
 }

@@ -20,6 +20,8 @@ pub struct Exchange {
     pub api: String,
     /// Whether a stream was asked for.
     pub stream: bool,
+    /// The model that was asked for, by body or path.
+    pub model: Option<String>,
     pub method: String,
     pub url: String,
     pub request_headers: Vec<(String, String)>,
@@ -72,6 +74,8 @@ struct Recorded<'a> {
     api: String,
     #[serde(default)]
     stream: bool,
+    #[serde(default)]
+    model: Option<String>,
     #[serde(borrow)]
     request: Request<'a>,
     #[serde(borrow)]
@@ -123,7 +127,7 @@ struct RecordedResponse<'a> {
 
 impl From<Recorded<'_>> for Exchange {
     fn from(recorded: Recorded<'_>) -> Self {
-        let Recorded { id, provider, api, stream, request, response, tags } = recorded;
+        let Recorded { id, provider, api, stream, model, request, response, tags } = recorded;
         let body = match (response.body_text, response.body_base64, response.body) {
             (Some(text), ..) => text.into_bytes(),
             (_, Some(coded), _) => STANDARD.decode(coded).expect("base64"),
@@ -158,6 +162,7 @@ impl From<Recorded<'_>> for Exchange {
             provider,
             api,
             stream,
+            model,
             request_body,
             body,
             tags,
@@ -232,6 +237,36 @@ pub fn events(stream: &[u8]) -> Vec<(String, String)> {
         }
     }
     events
+}
+
+/// The JSON of every message of an AWS event stream, unwrapped where a model's own event is wrapped in it.
+pub fn messages(mut stream: &[u8]) -> Vec<serde_json::Value> {
+    let number = |bytes: &[u8]| u32::from_be_bytes(bytes.try_into().expect("four bytes")) as usize;
+    let mut documents = Vec::new();
+    while !stream.is_empty() {
+        let (length, headers) = (number(&stream[..4]), number(&stream[4..8]));
+        let payload = &stream[12 + headers..length - 4];
+        let outer: serde_json::Value = serde_json::from_slice(payload).expect("JSON");
+        documents.push(match outer["bytes"].as_str() {
+            Some(wrapped) => serde_json::from_slice(&STANDARD.decode(wrapped).expect("base64")).expect("JSON"),
+            None => outer,
+        });
+        stream = &stream[length..];
+    }
+    documents
+}
+
+/// The JSON objects of a recorded answer, in order, whatever their framing.
+pub fn answers(exchange: &Exchange) -> Vec<serde_json::Value> {
+    let body = &exchange.body;
+    if exchange.content_type.contains("eventstream") {
+        return messages(body);
+    }
+    if exchange.is_events() && body.first() != Some(&b'{') {
+        return documents(body, true);
+    }
+    let objects = serde_json::Deserializer::from_slice(body).into_iter::<serde_json::Value>().filter_map(Result::ok);
+    objects.flat_map(|value| if let serde_json::Value::Array(list) = value { list } else { vec![value] }).collect()
 }
 
 /// The JSON of every event, or of a body.

@@ -38,7 +38,7 @@ struct Counts {
 impl Counts {
     fn read(usage: &[u8]) -> Self {
         let mut counts = Self::default();
-        for_each_count(usage, |group, key, n| counts.note(group, key, n));
+        for_each_count(usage, |group, key, n| counts.note(plural(group), key, n));
         counts
     }
 
@@ -151,6 +151,17 @@ impl Counts {
         }
         let may_hide = operation == Operation::Chat && self.reasoning.is_none();
         may_hide.then_some(Reading { hidden: missing, ..Reading::default() })
+    }
+}
+
+/// Some hosts write the groups of details in the singular.
+fn plural(group: &[u8]) -> &[u8] {
+    match group {
+        b"prompt_token_details" => b"prompt_tokens_details",
+        b"input_token_details" => b"input_tokens_details",
+        b"completion_token_details" => b"completion_tokens_details",
+        b"output_token_details" => b"output_tokens_details",
+        group => group,
     }
 }
 

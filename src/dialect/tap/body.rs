@@ -19,7 +19,7 @@ const PICKS: Picks = Picks {
         "service_tier",
         "provider",
     ],
-    inside: None,
+    inside: &[],
 };
 /// What stands beside `usage` and tells of money.
 const BESIDE: [&str; 4] = ["cost", "copilot_usage", "service_tier", "provider"];

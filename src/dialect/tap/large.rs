@@ -1,13 +1,14 @@
 //! An event too long to be held: its JSON is walked as it goes by, so that a final event that carries a whole answer
 //! still tells its usage.
 
+use super::super::native::{Family, Voice};
 use super::super::walk::{Picks, Walker};
 use super::super::{DialectId, Operation, json, openai};
 use super::Seen;
 
 const PICKS: Picks = Picks {
     keys: &["type", "usage", "tool_usage", "model", "error", "service_tier", "provider"],
-    inside: Some("response"),
+    inside: &["response"],
 };
 const DATA: &[u8] = b"data:";
 
@@ -16,6 +17,7 @@ const DATA: &[u8] = b"data:";
 pub(super) struct LargeEvent {
     walker: Walker,
     line: Line,
+    family: Option<Family>,
 }
 
 /// Where in a line the next byte stands.
@@ -30,8 +32,9 @@ enum Line {
 }
 
 impl LargeEvent {
-    pub(super) fn new() -> Self {
-        Self { walker: Walker::new(PICKS), line: Line::Field(0) }
+    pub(super) fn new(voice: Voice) -> Self {
+        let family = if let Voice::Own(family) = voice { Some(family) } else { None };
+        Self { walker: Walker::new(family.map_or(PICKS, Family::picks)), line: Line::Field(0), family }
     }
 
     pub(super) fn feed(&mut self, mut bytes: &[u8]) {
@@ -66,6 +69,11 @@ impl LargeEvent {
 
     /// Notes what the event said.
     pub(super) fn settle(&self, operation: Operation, seen: &mut Seen) {
+        if let Some(family) = self.family {
+            family.read(operation, b"", &self.walker, seen);
+            seen.content = true;
+            return;
+        }
         let kind = self.walker.value("type").and_then(json::text).unwrap_or_default();
         let responses = operation == Operation::Responses;
         if responses {

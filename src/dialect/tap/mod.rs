@@ -8,18 +8,23 @@
 //! Start with [`Tap::feed`]; `stream` cuts events, `openai::chat`, `openai::responses` and `anthropic::events` read them.
 
 mod body;
+mod frames;
 mod large;
 mod marks;
 mod seen;
+mod sequence;
 mod stream;
 
 use bytes::Bytes;
 use smallvec::SmallVec;
 
+use super::native::{Family, NativeCall, TokenCounts, Voice, by_headers};
 use super::{DialectId, Operation, UpstreamError, anthropic, openai, walk};
 use crate::chat::{ServiceTier, StatedCost, UsageReport};
 use body::BodyTap;
+use frames::Frames;
 pub(super) use seen::Seen;
+use sequence::Sequence;
 use stream::StreamTap;
 
 /// Reads one response as it passes through.
@@ -27,6 +32,11 @@ use stream::StreamTap;
 pub struct Tap {
     dialect: DialectId,
     operation: Operation,
+    voice: Voice,
+    /// Its content comes bit by bit: that of any other answer starts with its first byte.
+    streams: bool,
+    /// The upstream ended its body, and with no error: many streams have no other mark of their end.
+    whole: bool,
     seen: Seen,
     reader: Reader,
 }
@@ -35,6 +45,9 @@ pub struct Tap {
 enum Reader {
     Stream(Box<StreamTap>),
     Body(Box<BodyTap>),
+    Sequence(Box<Sequence>),
+    Frames(Box<Frames>),
+    Counts(TokenCounts),
     Nothing,
 }
 
@@ -44,12 +57,42 @@ impl Tap {
     pub fn new(dialect: DialectId, operation: Operation, event_stream: bool, strip_usage: bool) -> Self {
         let reads = dialect != DialectId::Opaque && !matches!(operation, Operation::Models | Operation::Other);
         let strips = strip_usage && matches!(operation, Operation::Chat | Operation::Completions);
+        let voice = Voice::Known(dialect, operation);
         let reader = match (reads, event_stream) {
-            (true, true) if may_stream(operation) => Reader::Stream(Box::new(StreamTap::new(operation, strips))),
+            (true, true) if may_stream(operation) => Reader::Stream(Box::new(StreamTap::new(voice, operation, strips))),
             (true, false) => Reader::Body(Box::new(BodyTap::new())),
             _ => Reader::Nothing,
         };
-        Self { dialect, operation, seen: Seen::default(), reader }
+        Self { dialect, operation, voice, streams: event_stream, whole: false, seen: Seen::default(), reader }
+    }
+
+    /// A tap for the answer with a 2xx status to a call of a vendor's own API. `header` gives the answer's headers.
+    /// `None` where nothing can be read: the answer is encoded, or of a kind that tells of no usage.
+    pub fn of_native<'h>(call: &NativeCall<'_>, header: impl Fn(&str) -> Option<&'h [u8]>) -> Option<Self> {
+        if header("content-encoding").is_some_and(|encoding| !encoding.eq_ignore_ascii_case(b"identity")) {
+            return None;
+        }
+        let kind = Media::of(header("content-type").unwrap_or(b"application/json"))?;
+        let (voice, operation) = (call.voice, call.operation);
+        let streams = call.streams || kind != Media::Json;
+        let mut seen = Seen::default();
+        let reader = match (voice, kind) {
+            (Voice::Unread, _) => return None,
+            (_, Media::Events) => Reader::Stream(Box::new(StreamTap::new(voice, operation, false))),
+            (Voice::Known(..), Media::Json | Media::Lines) => Reader::Body(Box::new(BodyTap::new())),
+            (Voice::Own(Family::Predict), _) => Reader::Counts(TokenCounts::new()),
+            (Voice::Own(family), Media::Frames) => Reader::Frames(Box::new(Frames::new(family, operation))),
+            (Voice::Own(family), _) => Reader::Sequence(Box::new(Sequence::new(family, operation, streams))),
+            (Voice::Known(..), Media::Frames) => return None,
+        };
+        if voice == Voice::Own(Family::Assorted) {
+            seen.measured = by_headers(&header, matches!(operation, Operation::Embeddings | Operation::Rerank));
+        }
+        let tier = TIERS.iter().find_map(|name| std::str::from_utf8(header(name)?).ok());
+        seen.charge.tier =
+            tier.map(str::to_ascii_lowercase).map_or(ServiceTier::Standard, |tier| ServiceTier::parse(&tier));
+        let dialect = if let Voice::Known(dialect, _) = voice { dialect } else { DialectId::Opaque };
+        Some(Self { dialect, operation, voice, streams, whole: false, seen, reader })
     }
 
     /// Reads `chunk` and gives what the client is to receive to `out`: the same bytes, not copied. With `strip_usage`
@@ -63,7 +106,7 @@ impl Tap {
             && may_stream(self.operation)
             && starts_like_events(&chunk)
         {
-            self.reader = Reader::Stream(Box::new(StreamTap::new(self.operation, false)));
+            self.reader = Reader::Stream(Box::new(StreamTap::new(self.voice, self.operation, false)));
         }
         match &mut self.reader {
             Reader::Stream(stream) => stream.feed(chunk, out, &mut self.seen),
@@ -75,6 +118,21 @@ impl Tap {
                     body.settle(self.dialect, self.operation, &mut self.seen);
                 }
             }
+            Reader::Sequence(sequence) => {
+                sequence.feed(&chunk, &mut self.seen);
+                self.seen.content |= !self.streams && !sequence.is_untouched();
+                self.seen.ended |= !self.streams && sequence.is_complete();
+                out.push(chunk);
+            }
+            Reader::Frames(frames) => {
+                frames.feed(&chunk, &mut self.seen);
+                out.push(chunk);
+            }
+            Reader::Counts(counts) => {
+                counts.feed(&chunk);
+                self.seen.content = true;
+                out.push(chunk);
+            }
             Reader::Nothing => {
                 self.seen.content = true;
                 out.push(chunk);
@@ -84,9 +142,14 @@ impl Tap {
 
     /// The upstream's body ended: reads what an unfinished last event says and lets go of what was held back.
     pub fn finish(&mut self, out: &mut SmallVec<[Bytes; 4]>) {
+        self.whole = self.seen.error.is_none();
         match &mut self.reader {
             Reader::Stream(stream) => stream.finish(out, &mut self.seen),
-            Reader::Body(_) => {}
+            Reader::Body(_) | Reader::Sequence(_) | Reader::Frames(_) => {}
+            Reader::Counts(counts) => {
+                self.seen.note_usage(counts.report());
+                self.seen.ended = true;
+            }
             Reader::Nothing => self.seen.ended = true,
         }
     }
@@ -116,7 +179,8 @@ impl Tap {
     pub fn mid_event(&self) -> bool {
         match &self.reader {
             Reader::Stream(stream) => stream.mid_event(),
-            Reader::Body(_) | Reader::Nothing => false,
+            Reader::Frames(frames) => frames.mid_event(),
+            Reader::Body(_) | Reader::Sequence(_) | Reader::Counts(_) | Reader::Nothing => false,
         }
     }
 
@@ -125,17 +189,23 @@ impl Tap {
         matches!(self.reader, Reader::Stream(_))
     }
 
+    /// Whether the answer's content comes bit by bit, in whatever framing.
+    pub fn is_stream(&self) -> bool {
+        self.streams || self.is_event_stream()
+    }
+
     /// The tokens as last reported.
     pub fn usage(&self) -> UsageReport {
-        self.seen.usage
+        self.seen.tokens(self.operation)
     }
 
     /// The tokens of a response that ends here, whether or not it is whole; of a stream that broke off before its
     /// report they are estimated. `request`: length of the request's body.
     pub fn usage_at_end(&self, request: usize) -> UsageReport {
-        match &self.reader {
-            Reader::Stream(_) if !self.seen.ended => self.seen.usage_of_broken(request),
-            _ => self.seen.usage,
+        if self.is_stream() && !self.seen.ended && !self.whole {
+            self.seen.usage_of_broken(self.operation, request)
+        } else {
+            self.usage()
         }
     }
 
@@ -157,6 +227,34 @@ impl Tap {
     /// The model that the response names.
     pub fn served_model(&self) -> Option<&str> {
         self.seen.model.as_deref()
+    }
+}
+
+/// Headers of answers that name the tier of service.
+const TIERS: [&str; 2] = ["x-gemini-service-tier", "x-amzn-bedrock-service-tier"];
+
+/// The media types that tell of usage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Media {
+    Events,
+    Frames,
+    Json,
+    /// Several objects, one a line.
+    Lines,
+}
+
+impl Media {
+    fn of(content_type: &[u8]) -> Option<Self> {
+        let media = content_type.split(|b| *b == b';').next().unwrap_or_default().trim_ascii().to_ascii_lowercase();
+        match &*media {
+            b"text/event-stream" => Some(Self::Events),
+            b"application/vnd.amazon.eventstream" => Some(Self::Frames),
+            b"application/x-ndjson" | b"application/ndjson" | b"application/stream+json" | b"application/jsonl" => {
+                Some(Self::Lines)
+            }
+            media if media.ends_with(b"json") => Some(Self::Json),
+            _ => None,
+        }
     }
 }
 

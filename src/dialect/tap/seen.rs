@@ -20,16 +20,69 @@ pub(in super::super) struct Seen {
     pub(in super::super) contents: u64,
     pub(in super::super) reported_at: u64,
     pub(in super::super) ended: bool,
+    /// What the host measured itself: counts where the model reported nothing.
+    pub(in super::super) measured: UsageReport,
+    /// A report that consists of two plain numbers, which may come apart: counts where there is no other.
+    pub(in super::super) halves: Halves,
+    /// Web searches that stand beside the usage.
+    pub(in super::super) searches: u64,
+}
+
+/// Tokens in and out.
+#[derive(Debug, Default)]
+pub(in super::super) struct Halves {
+    input: Option<u64>,
+    output: Option<u64>,
+}
+
+impl Halves {
+    /// Takes over what is stated.
+    pub(in super::super) fn note(&mut self, input: Option<u64>, output: Option<u64>) {
+        self.input = input.or(self.input);
+        self.output = output.or(self.output);
+    }
+
+    /// `input_only`: nothing is generated, so that an output need not be stated.
+    fn report(&self, input_only: bool) -> UsageReport {
+        match self.input.zip(self.output.or(input_only.then_some(0))) {
+            Some((input, output)) => UsageReport::Reported(Usage { input, output, ..Usage::default() }),
+            None => UsageReport::Unknown,
+        }
+    }
 }
 
 impl Seen {
-    /// Takes over a `usage` object; anything that is no final report leaves the last one in place.
-    pub(in super::super) fn note_openai_usage(&mut self, operation: Operation, usage: &[u8]) {
-        let report = openai::usage::report(operation, usage);
+    /// The tokens, by the best that was said of them.
+    pub(in super::super) fn tokens(&self, operation: Operation) -> UsageReport {
+        let input_only = matches!(operation, Operation::Embeddings | Operation::Rerank);
+        let reports = [self.usage, self.measured, self.halves.report(input_only)];
+        reports.into_iter().find(|report| *report != UsageReport::Unknown).unwrap_or_default()
+    }
+
+    /// Reads one event, or object of a stream, that may carry both content and usage: the usage then covers it.
+    pub(in super::super) fn event(&mut self, read: impl FnOnce(&mut Self)) {
+        const NOT: u64 = u64::MAX;
+        let (content, failed) = (self.content, self.error.is_some());
+        let reported_at = std::mem::replace(&mut self.reported_at, NOT);
+        read(self);
+        let reported = self.reported_at != NOT;
+        let counts = !content || !(reported || (self.error.is_some() && !failed));
+        self.contents += u64::from(self.content && counts);
+        self.reported_at = if reported { self.contents } else { reported_at };
+    }
+
+    /// Takes over a report; one that is none leaves the last one in place.
+    pub(in super::super) fn note_usage(&mut self, report: UsageReport) {
         if report != UsageReport::Unknown {
             self.usage = report;
             self.reported_at = self.contents;
         }
+    }
+
+    /// Takes over a `usage` object; anything that is no final report leaves the last one in place.
+    pub(in super::super) fn note_openai_usage(&mut self, operation: Operation, usage: &[u8]) {
+        let report = openai::usage::report(operation, usage);
+        self.note_usage(report);
         let used = report.usage().is_some_and(|usage| usage.total_input() + usage.total_output() > 0);
         self.charge.note_usage(usage, used);
     }
@@ -43,13 +96,16 @@ impl Seen {
     }
 
     /// The usage of a stream that broke off, from a request body of so many bytes: what was reported counts where no
-    /// content came after; else what came is counted. An event of content is about one token at most hosts, and a
-    /// token about four bytes of a request.
-    pub(in super::super) fn usage_of_broken(&self, request: usize) -> UsageReport {
-        if self.contents == 0 || (self.usage != UsageReport::Unknown && self.reported_at == self.contents) {
-            return self.usage;
+    /// content came after and it counts what came before; else what came is counted. An event of content is about one
+    /// token at most hosts, and a token about four bytes of a request.
+    pub(in super::super) fn usage_of_broken(&self, operation: Operation, request: usize) -> UsageReport {
+        let said = self.tokens(operation);
+        let covers = self.usage == UsageReport::Unknown || self.reported_at == self.contents;
+        let counts = said.usage().is_some_and(|usage| usage.total_output() > 0);
+        if self.contents == 0 || (covers && counts) {
+            return said;
         }
-        let mut usage = match self.usage.usage() {
+        let mut usage = match said.usage() {
             Some(usage) => *usage,
             None => Usage { input: request.div_ceil(4) as u64, ..Usage::default() },
         };

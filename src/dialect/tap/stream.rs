@@ -6,6 +6,7 @@ use std::sync::LazyLock;
 use bytes::Bytes;
 use smallvec::SmallVec;
 
+use super::super::native::Voice;
 use super::super::sse::{Block, Framer};
 use super::super::{Operation, anthropic, openai};
 use super::Seen;
@@ -22,6 +23,7 @@ static MARKS: LazyLock<Marks> = LazyLock::new(Marks::new);
 /// Reads one event stream.
 #[derive(Debug)]
 pub(super) struct StreamTap {
+    voice: Voice,
     operation: Operation,
     strip: bool,
     framer: Framer,
@@ -39,8 +41,9 @@ pub(super) struct StreamTap {
 }
 
 impl StreamTap {
-    pub(super) fn new(operation: Operation, strip: bool) -> Self {
+    pub(super) fn new(voice: Voice, operation: Operation, strip: bool) -> Self {
         Self {
+            voice,
             operation,
             strip,
             framer: Framer::new(),
@@ -111,7 +114,7 @@ impl StreamTap {
         if let Some(large) = &mut self.large {
             large.feed(bytes);
         } else if self.length > MAX_EVENT {
-            let mut large = Box::new(LargeEvent::new());
+            let mut large = Box::new(LargeEvent::new(self.voice));
             large.feed(&self.carry);
             large.feed(bytes);
             self.large = Some(large);
@@ -125,7 +128,7 @@ impl StreamTap {
     fn event_ends(&mut self, rest: &[u8], seen: &mut Seen) -> bool {
         let drop = if self.length == 0 && rest.len() <= MAX_EVENT {
             // The common case: the whole event stands in one chunk.
-            read(self.operation, self.marks, rest, seen)
+            self.read(rest, seen)
         } else {
             self.event_goes_on(rest);
             match self.large.take() {
@@ -133,7 +136,7 @@ impl StreamTap {
                     large.settle(self.operation, seen);
                     false
                 }
-                None => read(self.operation, self.marks, &self.carry, seen),
+                None => self.read(&self.carry, seen),
             }
         };
         self.length = 0;
@@ -141,30 +144,35 @@ impl StreamTap {
         self.carry.shrink_to(KEEP_CAPACITY);
         drop && self.strip
     }
-}
 
-/// Reads one complete event. Whether it reports usage and nothing else.
-fn read(operation: Operation, marks: &Marks, event: &[u8], seen: &mut Seen) -> bool {
-    if seen.content && !marks.worth_reading(event) {
-        seen.contents += 1;
-        return false;
+    /// Reads one complete event. Whether it reports usage and nothing else.
+    fn read(&self, event: &[u8], seen: &mut Seen) -> bool {
+        let all_along = matches!(self.voice, Voice::Own(family) if family.reports_all_along());
+        if seen.content && !all_along && !self.marks.worth_reading(event) {
+            seen.contents += 1;
+            return false;
+        }
+        let before = seen.content;
+        let block = Block::parse(event);
+        let Some(data) = &block.data else { return false };
+        let only_usage = match (self.voice, self.operation) {
+            (Voice::Own(family), operation) => {
+                seen.event(|seen| family.read_data(operation, block.name, data, seen));
+                return false;
+            }
+            (_, Operation::Messages) => {
+                anthropic::events::read(block.name, data, seen);
+                false
+            }
+            (_, Operation::Responses) => {
+                openai::responses::read(block.name, data, seen);
+                false
+            }
+            (_, operation) => openai::chat::read(operation, block.name, data, seen),
+        };
+        seen.contents += u64::from(seen.content && !before);
+        only_usage
     }
-    let before = seen.content;
-    let block = Block::parse(event);
-    let Some(data) = &block.data else { return false };
-    let only_usage = match operation {
-        Operation::Messages => {
-            anthropic::events::read(block.name, data, seen);
-            false
-        }
-        Operation::Responses => {
-            openai::responses::read(block.name, data, seen);
-            false
-        }
-        _ => openai::chat::read(operation, block.name, data, seen),
-    };
-    seen.contents += u64::from(seen.content && !before);
-    only_usage
 }
 
 /// Hands on a part of `chunk`, not copied.
