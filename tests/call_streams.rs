@@ -185,7 +185,10 @@ fn a_client_that_goes_away_mid_stream() {
         upstream.wait_closed(0);
         let record = faregate.only_record();
         assert_eq!((&record["outcome"], &record["status"]), (&"client_disconnected".into(), &200.into()));
-        assert_eq!((&record["tokens"], record["bytes_out"].as_u64()), (&"unknown".into(), Some(word(0).len() as u64)));
+        assert_eq!(
+            (&record["usage_state"], record["bytes_out"].as_u64()),
+            (&"estimated".into(), Some(word(0).len() as u64))
+        );
     }
 }
 

@@ -294,7 +294,8 @@ pub struct Timeouts {
     pub first_byte: Option<Span>,
     /// Between two chunks of a response. Default 120s.
     pub idle: Option<Span>,
-    /// The whole call with all its attempts. Default 600s.
+    /// The whole call with all its attempts. Calls that are passed through unread (uploads, downloads, tunnels) may take as
+    /// long as they go on: `idle` bounds them. Default 600s.
     pub total: Option<Span>,
 }
 
