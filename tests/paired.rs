@@ -6,6 +6,8 @@ mod support;
 mod bounds;
 #[path = "paired/pairs.rs"]
 mod pairs;
+#[path = "paired/prometheus.rs"]
+mod prometheus;
 #[path = "paired/shown.rs"]
 mod shown;
 #[path = "paired/stage.rs"]

@@ -13,6 +13,10 @@ pub const MOST_GROUPS: usize = 100_000;
 
 const OTHER: &str = "other";
 
+/// Follows the name of a model (of a provider, where a bill is by provider alone) in the line of duplicates that were
+/// sent to compare with: they cost money and are no calls of clients.
+const PROBES: &str = " (probes)";
+
 /// Values of [`Dimension::Measure`].
 pub(super) const TOKENS: &str = "tokens";
 pub(super) const REQUESTS: &str = "requests";
@@ -107,6 +111,8 @@ impl Bill {
             self.day.0 = Some(day);
         }
         self.key.clear();
+        let by = |wanted| self.by.iter().find(|dimension| **dimension == wanted);
+        let marked = by(Dimension::Model).or_else(|| by(Dimension::Provider));
         for dimension in &self.by {
             let name = match dimension {
                 Dimension::Provider => record.provider.as_ref().map(Text::as_str),
@@ -119,7 +125,10 @@ impl Bill {
                     charged.then_some(if record.usage.is_some() { TOKENS } else { REQUESTS })
                 }
             };
-            push(&mut self.key, name);
+            match name.filter(|_| record.probe && Some(dimension) == marked) {
+                Some(name) => push(&mut self.key, Some(&[name, PROBES].concat())),
+                None => push(&mut self.key, name),
+            }
         }
         self.group().add(record);
     }
@@ -240,5 +249,25 @@ mod tests {
         assert_eq!(shown, [(Some("a"), 2), (Some("b"), 1), (Some("other"), 2)]);
         assert_eq!((bill.folded(), bill.total().calls), (2, 5));
         assert!(bill.adds_up());
+    }
+
+    #[test]
+    fn duplicates_have_a_line_of_their_own() {
+        let lines = |by: &[Dimension]| {
+            let mut bill = Bill::new(by);
+            for probe_of in ["null", "null", "\"id\""] {
+                let line = format!(
+                    r#"{{"time":"2026-11-25T10:00:00Z","outcome":"ok","probe_of":{probe_of},"provider":"p","model_sent":"m","cost":{{"effective":1}}}}"#
+                );
+                bill.add(&Record::parse(line.as_bytes()).expect("a record"));
+            }
+            assert!(bill.adds_up());
+            let groups = bill.groups().into_iter();
+            groups.map(|group| (group.names.last().cloned().flatten().map(String::from), group.tally.calls)).collect()
+        };
+        let line = |name: &str, calls| (Some(name.to_owned()), calls);
+        let by_model: Vec<(Option<String>, u64)> = lines(&[Dimension::Provider, Dimension::Model]);
+        assert_eq!(by_model, [line("m", 2), line("m (probes)", 1)]);
+        assert_eq!(lines(&[Dimension::Provider]), [line("p", 2), line("p (probes)", 1)]);
     }
 }

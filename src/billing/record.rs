@@ -35,6 +35,8 @@ pub struct Record<'a> {
     pub served_by: Option<Text<'a>>,
     /// How it ended.
     pub outcome: Text<'a>,
+    /// It is no client's call, but a duplicate that was sent to compare with.
+    pub probe: bool,
     /// Whether the client asked for a stream.
     pub stream: bool,
     /// Every try at a target.
@@ -122,6 +124,8 @@ struct Line<'a> {
     model_asked: Option<Text<'a>>,
     #[serde(borrow, default)]
     served_by: Option<Text<'a>>,
+    #[serde(default)]
+    probe_of: Option<IgnoredAny>,
     #[serde(default)]
     stream: bool,
     #[serde(borrow, default)]
@@ -271,6 +275,7 @@ impl<'a> Record<'a> {
             model: line.model_sent.or(line.model_asked.filter(|_| tried)),
             served_by: line.served_by,
             outcome: line.outcome,
+            probe: line.probe_of.is_some(),
             stream: line.stream,
             attempts: line.attempts,
             usage: line.tokens.0.filter(|_| !estimated),

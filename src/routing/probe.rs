@@ -9,7 +9,7 @@ use crate::chat::Money;
 use crate::pricing::{At, Refused, Spending};
 
 /// Sets this draw apart from the others that a call's seed decides.
-const DRAW: u64 = 0x7072_6f62_65;
+const DRAW: u64 = 0x0070_726f_6265;
 
 /// A route's probe.
 #[derive(Debug)]

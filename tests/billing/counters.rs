@@ -5,9 +5,9 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::net::{SocketAddr, TcpListener};
+use std::net::TcpListener;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::time::SystemTime;
 
 use faregate::billing::Moment;
@@ -16,69 +16,7 @@ use serde_json::{Value, json};
 use super::run::{Done, faregate};
 use super::stage::Stage;
 use super::support::tls::{Authority, front};
-use super::support::{Client, Upstream, eventually};
-
-struct Prometheus {
-    child: Child,
-    address: SocketAddr,
-    _dir: tempfile::TempDir,
-}
-
-impl Prometheus {
-    /// One that scrapes `target`; `None` where there is none on this machine.
-    fn start(target: SocketAddr) -> Option<Self> {
-        if Command::new("prometheus").arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_err() {
-            let required = std::env::var_os("FAREGATE_REQUIRE_PROMETHEUS").is_some_and(|value| value == "1");
-            assert!(!required, "FAREGATE_REQUIRE_PROMETHEUS is set and there is no `prometheus`");
-            eprintln!("SKIPPED: no `prometheus` on this machine (Debian package prometheus)");
-            return None;
-        }
-        let dir = tempfile::tempdir().unwrap();
-        let config = format!(
-            "global: {{ scrape_interval: 100ms, scrape_timeout: 100ms }}\n\
-             scrape_configs: [{{ job_name: faregate, static_configs: [{{ targets: [\"{target}\"] }}] }}]\n"
-        );
-        fs::write(dir.path().join("prometheus.yml"), config).unwrap();
-        // It cannot say which port the system chose: one that was free just now.
-        let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let child = Command::new("prometheus")
-            .args(["--config.file=prometheus.yml", "--storage.tsdb.path=data", "--log.level=error"])
-            .arg(format!("--web.listen-address={address}"))
-            .current_dir(dir.path())
-            .stdout(Stdio::null())
-            .stderr(fs::File::create(dir.path().join("log")).unwrap())
-            .spawn()
-            .unwrap();
-        let started = Self { child, address, _dir: dir };
-        eventually("Prometheus listens", || std::net::TcpStream::connect(address).is_ok());
-        Some(started)
-    }
-
-    fn url(&self) -> String {
-        format!("http://{}", self.address)
-    }
-
-    /// Waits until an instant query gives at least this much.
-    fn wait(&self, query: &str, value: f64) {
-        eventually(&format!("{query} at {value}"), || {
-            let mut client = Client::connect(self.address);
-            client.ask("GET", &format!("/api/v1/query?query={query}"), &["connection: close"]);
-            let answer = client.response();
-            if answer.status != 200 {
-                return false;
-            }
-            let got = &answer.json()["data"]["result"][0]["value"][1];
-            got.as_str().and_then(|got| got.parse::<f64>().ok()).is_some_and(|got| got >= value)
-        });
-    }
-}
-
-impl Drop for Prometheus {
-    fn drop(&mut self) {
-        let _ended = self.child.kill();
-        let _status = self.child.wait();
-    }
-}
+use super::support::{Prometheus, Upstream, eventually};
 
 type Rows = BTreeMap<(String, String, String), BTreeMap<String, String>>;
 

@@ -1,10 +1,8 @@
 //! Every value of the metrics page after traffic that was scripted call by call.
 
 use std::collections::BTreeMap;
-use std::io::Write;
-use std::process::{Command, Stdio};
 
-use super::support::{Client, Faregate, Gate, Peer, Record, Request, Upstream, eventually, get, post};
+use super::support::{Client, Faregate, Gate, Peer, Record, Request, Upstream, eventually, get, post, promtool};
 
 const OK: &str = r#"{"id":"c","object":"chat.completion","model":"served-1","choices":[{"index":0,"message":{"role":"assistant","content":"hi"},"finish_reason":"stop"}],"usage":{"prompt_tokens":10,"completion_tokens":5,"total_tokens":15,"prompt_tokens_details":{"cached_tokens":4}}}"#;
 
@@ -255,21 +253,6 @@ fn add_up(page: &super::support::Metrics, records: &[Record]) {
         assert_eq!(page.sum("faregate_tokens_total", &[("class", class)]), *count, "{class}");
     }
     assert!(tokens["input"] > 0.0);
-}
-
-/// Prometheus's own judge of the page.
-fn promtool(page: &str) {
-    let judge = Command::new("promtool")
-        .args(["check", "metrics"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn();
-    let mut judge = judge.expect("this test needs promtool: install the Debian package `prometheus`");
-    judge.stdin.take().unwrap().write_all(page.as_bytes()).unwrap();
-    let verdict = judge.wait_with_output().unwrap();
-    let said = [verdict.stdout, verdict.stderr].concat();
-    assert!(verdict.status.success() && said.is_empty(), "{}", String::from_utf8_lossy(&said));
 }
 
 #[test]

@@ -13,6 +13,7 @@ mod http;
 mod metrics;
 mod peer;
 mod process;
+mod prometheus;
 mod records;
 pub mod table;
 pub mod tls;
@@ -24,6 +25,7 @@ pub use http::{Head, decode_chunked};
 pub use metrics::Metrics;
 pub use peer::{Peer, Request};
 pub use process::{Faregate, Setup};
+pub use prometheus::{Prometheus, promtool};
 pub use records::{Record, attempt_outcomes};
 pub use upstream::{Blackhole, Upstream, refusing};
 

@@ -76,6 +76,10 @@ impl Advisor {
 
     /// Adds one call.
     pub fn add(&mut self, record: &Record<'_>) {
+        // A duplicate is no call that a client made.
+        if record.probe {
+            return;
+        }
         self.seen(record.at);
         let (Some(provider), Some(model)) = (&record.provider, &record.model) else { return };
         let ok = record.outcome.as_str() == OK;
