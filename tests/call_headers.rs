@@ -181,7 +181,8 @@ fn trailers_reach_who_takes_them() {
     let faregate = Faregate::start(&table::fallback(&[upstream.address]));
     let mut client = Client::connect(faregate.api);
     client.post("/v1/chat/completions", &["te: trailers"], CHAT);
-    assert_eq!(client.response().expect(200).trailers, ["x-checksum: abc"]);
+    // Ours stand after them.
+    assert_eq!(client.response().expect(200).trailers.first().map(String::as_str), Some("x-checksum: abc"));
     client.post("/v1/chat/completions", &[], CHAT);
     assert_eq!(client.response().expect(200).trailers, Vec::<String>::new());
     // Trailers of a request end here: nobody upstream was promised any.

@@ -181,8 +181,11 @@ impl Meter {
     /// Has the usage records and spans of finished calls written, and waits for each for so long. False when it takes
     /// longer.
     pub fn flush(&self, wait: Duration) -> bool {
-        let records = self.records.iter().chain(&self.record_logs).fold(true, |all, lines| lines.flush(wait) && all);
-        self.spans.as_ref().is_none_or(|(spans, _)| spans.flush(wait)) && records
+        let mut all = true;
+        for lines in self.records.iter().chain(&self.record_logs) {
+            all &= lines.flush(wait);
+        }
+        self.spans.as_ref().is_none_or(|(spans, _)| spans.flush(wait)) && all
     }
 
     /// Writes what is left and ends the writer threads, waiting at most a few seconds for a slow output. Calls that
