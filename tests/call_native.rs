@@ -93,7 +93,7 @@ fn the_model_may_stand_in_the_request_alone() {
 
 #[test]
 fn what_cannot_be_read_is_unknown_and_costs_what_nobody_knows() {
-    let (_upstream, faregate) = start(|peer, request| match request.header("x-case") {
+    let (upstream, faregate) = start(|peer, request| match request.header("x-case") {
         Some("gzip") => peer.reply(200, &["content-type: application/json", "content-encoding: gzip"], b"\x1f\x8b\x08"),
         Some("silent") => peer.json(200, r#"{"candidates":[]}"#),
         Some("half") => peer.reply(200, &["content-type: application/json"], r#"{"usageMetadata":{"promptTok"#),
@@ -105,6 +105,8 @@ fn what_cannot_be_read_is_unknown_and_costs_what_nobody_knows() {
         client.post(path, &[&format!("x-case: {case}"), "accept-encoding: gzip"], "{}");
         client.response().expect(200);
     }
+    // Asked for as it can be read; only a provider that compresses all the same is unknown.
+    assert!(upstream.requests().iter().all(|request| request.header("accept-encoding") == Some("identity")));
     let unknown = [("provider", "google")];
     eventually("three are counted", || faregate.metrics().sum("faregate_usage_unknown_total", &unknown) as u64 == 3);
     let unpriced = [("provider", "google"), ("reason", "no_usage")];

@@ -196,7 +196,8 @@ fn out_head(
         request_id: exchange.request_id(),
         traceparent,
         tracestate: exchange.continues_trace(),
-        read: false,
+        // Most SDKs ask for gzip of themselves, and a compressed answer could not be read for usage.
+        read: call.native.is_some(),
         upgrade,
     };
     OutHead {
