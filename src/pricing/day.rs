@@ -66,7 +66,8 @@ impl Day {
         Self(era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719_468)
     }
 
-    fn civil(self) -> (i32, i32, i32) {
+    /// Year, month from 1, day from 1.
+    pub fn civil(self) -> (i32, i32, i32) {
         let days = self.0 + 719_468;
         let (era, of_era) = (days.div_euclid(146_097), days.rem_euclid(146_097));
         let years = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
