@@ -36,6 +36,8 @@ fn fail<T>(offset: usize, problem: JsonProblem) -> Result<T, JsonError> {
 pub(super) struct Member<'a> {
     /// The key as it was written, without its quotes.
     key: &'a [u8],
+    /// A backslash stands in the key.
+    escaped: bool,
     /// Where the value stands, quotes and brackets included.
     pub(super) span: Range<usize>,
     /// The value's bytes.
@@ -50,7 +52,7 @@ impl<'a> Member<'a> {
 
     /// The key with its escapes undone; one that is no text at all matches nothing.
     pub(super) fn key(&self) -> Cow<'a, [u8]> {
-        if memchr::memchr(b'\\', self.key).is_none() {
+        if !self.escaped {
             return Cow::Borrowed(self.key);
         }
         let mut quoted = Vec::with_capacity(self.key.len() + 2);
@@ -105,7 +107,7 @@ impl<'a> Members<'a> {
             (None, _) => return fail(self.at, JsonProblem::Truncated),
         }
         self.state = State::Later;
-        let key = self.key()?;
+        let (key, escaped) = self.key()?;
         self.at = skip_space(self.bytes, self.at);
         match self.bytes.get(self.at) {
             Some(b':') => self.at = skip_space(self.bytes, self.at + 1),
@@ -114,7 +116,7 @@ impl<'a> Members<'a> {
         }
         let start = self.at;
         self.at = skip_value(self.bytes, start)?;
-        Ok(Some(Member { key, span: start..self.at, value: &self.bytes[start..self.at] }))
+        Ok(Some(Member { key, escaped, span: start..self.at, value: &self.bytes[start..self.at] }))
     }
 
     /// The first byte after the object, once `next` has answered `None`.
@@ -122,13 +124,14 @@ impl<'a> Members<'a> {
         self.at
     }
 
-    fn key(&mut self) -> Result<&'a [u8], JsonError> {
+    /// The key, and whether a backslash stands in it.
+    fn key(&mut self) -> Result<(&'a [u8], bool), JsonError> {
         match self.bytes.get(self.at) {
             Some(b'"') => {
-                let end = string_end(self.bytes, self.at)?;
+                let (end, escaped) = string_end(self.bytes, self.at)?;
                 let key = &self.bytes[self.at + 1..end - 1];
                 self.at = end;
-                Ok(key)
+                Ok((key, escaped))
             }
             Some(_) => fail(self.at, JsonProblem::Unexpected),
             None => fail(self.at, JsonProblem::Truncated),
@@ -174,12 +177,14 @@ pub(super) fn text(value: &[u8]) -> Option<Cow<'_, str>> {
 
 /// A count: a whole number that is not negative. Some hosts write `12.0`.
 pub(super) fn count(value: &[u8]) -> Option<u64> {
-    let text = std::str::from_utf8(value).ok()?;
-    if let Ok(n) = text.parse::<u64>() {
-        return Some(n);
-    }
-    let (whole, rest) = text.split_once('.')?;
-    if rest.bytes().all(|b| b == b'0') { whole.parse().ok() } else { None }
+    let (digits, rest) = value.split_at(value.iter().take_while(|b| b.is_ascii_digit()).count());
+    let whole = digits.iter().try_fold(0u64, |n, digit| n.checked_mul(10)?.checked_add(u64::from(digit - b'0')))?;
+    let is_whole = match rest {
+        [] => true,
+        [b'.', zeros @ ..] => zeros.iter().all(|b| *b == b'0'),
+        _ => false,
+    };
+    (is_whole && !digits.is_empty()).then_some(whole)
 }
 
 /// Whether a value says something: not null, not false, not empty.
@@ -236,7 +241,7 @@ pub(super) fn skip_space(bytes: &[u8], mut at: usize) -> usize {
 fn skip_value(bytes: &[u8], at: usize) -> Result<usize, JsonError> {
     match bytes.get(at) {
         None => fail(at, JsonProblem::Truncated),
-        Some(b'"') => string_end(bytes, at),
+        Some(b'"') => string_end(bytes, at).map(|(end, _)| end),
         Some(b'{' | b'[') => container_end(bytes, at),
         Some(b't') => word_end(bytes, at, b"true"),
         Some(b'f') => word_end(bytes, at, b"false"),
@@ -261,15 +266,28 @@ fn word_end(bytes: &[u8], at: usize, word: &[u8]) -> Result<usize, JsonError> {
     }
 }
 
-/// The first byte after the string that starts with the quote at `at`.
-fn string_end(bytes: &[u8], at: usize) -> Result<usize, JsonError> {
-    let mut from = at + 1;
+/// The first byte after the string that starts with the quote at `at`, and whether a backslash stands in it.
+fn string_end(bytes: &[u8], at: usize) -> Result<(usize, bool), JsonError> {
+    /// Keys and most values end here: no longer search is begun for them.
+    const NEAR: usize = 24;
+    let start = at + 1;
+    let near = bytes.get(start..).unwrap_or_default();
+    match near.iter().take(NEAR).position(|b| matches!(b, b'"' | b'\\')) {
+        Some(n) if near[n] == b'"' => Ok((start + n + 1, false)),
+        found => far_string_end(bytes, start + found.unwrap_or(NEAR)),
+    }
+}
+
+/// The same, from the byte `from` of the string on.
+fn far_string_end(bytes: &[u8], mut from: usize) -> Result<(usize, bool), JsonError> {
+    let mut escaped = false;
     loop {
         match memchr::memchr2(b'"', b'\\', &bytes[from.min(bytes.len())..]) {
-            Some(n) if bytes[from + n] == b'"' => return Ok(from + n + 1),
+            Some(n) if bytes[from + n] == b'"' => return Ok((from + n + 1, escaped)),
             Some(n) => from += n + 2,
             None => return fail(bytes.len(), JsonProblem::Truncated),
         }
+        escaped = true;
     }
 }
 
@@ -282,7 +300,7 @@ fn container_end(bytes: &[u8], at: usize) -> Result<usize, JsonError> {
         let here = from + n;
         from = here + 1;
         match bytes[here] {
-            b'"' => from = string_end(bytes, here)?,
+            b'"' => from = string_end(bytes, here)?.0,
             open @ (b'{' | b'[') => {
                 if depth == MAX_DEPTH - 1 {
                     return fail(here, JsonProblem::TooDeep);
