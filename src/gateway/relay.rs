@@ -17,7 +17,7 @@ use super::failure::Refusal;
 use super::forward::{self, Marks};
 use super::report;
 use super::waits::noting_waits;
-use crate::config::types::OnDisconnect;
+use crate::config::file::OnDisconnect;
 use crate::dialect::{self, Tap};
 use crate::error::{ClientError, Kind};
 use crate::http1;

@@ -10,7 +10,7 @@ use http::Method;
 use super::body::BodyIn;
 use super::downstream::H1Call;
 use super::inbound::Inbound;
-use crate::config::types::{ClientTimeouts, HalfClose};
+use crate::config::file::{ClientTimeouts, HalfClose};
 use crate::dialect::{self, DialectId};
 use crate::error::{ClientError, Kind};
 use crate::gateway::{Answer, Downstream, End};
