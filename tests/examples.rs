@@ -9,7 +9,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::sync::Arc;
 
-use faregate::config::types::{Config, DialectName};
+use faregate::config::file::{Config, DialectName};
 use faregate::config::{self, Surroundings};
 use serde_json::{Value, json};
 

@@ -1,7 +1,7 @@
 //! Texts with rules of their own (addresses, globs, header names ...): how each is checked, and what the JSON Schema
 //! says of it.
 //!
-//! A field of [`super::types`] names one of the marker types here (`#[schemars(with = "Glob")]`); the schema then
+//! A field of [`super::file`] names one of the marker types here (`#[schemars(with = "Glob")]`); the schema then
 //! carries its `format`, and the checker finds the rule by that word. One table, [`FORMATS`], holds all.
 
 use std::borrow::Cow;

@@ -10,12 +10,12 @@ use serde::Deserialize;
 
 use super::checks;
 use super::de::De;
+use super::file::Config;
 use super::mend;
 use super::prices;
 use super::problem::{Place, Problem, Problems, Severity};
 use super::shape;
 use super::tree::{self, Fault, Mark, Node, Value};
-use super::types::Config;
 use super::walk;
 
 /// Largest configuration file.

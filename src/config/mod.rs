@@ -3,13 +3,14 @@
 //! Knows nothing of sockets or of a running table: `routing` compiles what stands here.
 //!
 //! How a file becomes a [`Config`] ([`load()`], [`check`]): `tree` reads the text, once, into values that know their
-//! places; `walk` holds them against `shape`, which is the JSON Schema of [`types`] compiled, and `mend` takes out what
+//! places; `walk` holds them against `shape`, which is the JSON Schema of [`file`] compiled, and `mend` takes out what
 //! is of no use; `de` takes the values out; `checks` finds what no schema can say. [`resolve()`] then lays the presets
-//! under the user's keys. Start with [`types::Config`].
+//! under the user's keys. Start with [`file::Config`].
 
 mod advice;
 mod checks;
 mod de;
+pub mod file;
 mod formats;
 mod load;
 mod mend;
@@ -24,10 +25,10 @@ mod shape;
 mod starter;
 mod syntax;
 mod tree;
-pub mod types;
 pub mod units;
 mod walk;
 
+pub use file::Config;
 pub use load::{Checked, MAX_FILE, Overrides, Surroundings, check, check_file, check_typed, load, parse, unreadable};
 pub use presets::{Preset, Presets};
 pub use prices::{CheckedPrices, check_prices, check_prices_file};
@@ -36,4 +37,3 @@ pub use reference::reference;
 pub use resolve::{ResolvedProvider, resolve, resolve_with};
 pub use schema::{schema, schema_text};
 pub use starter::embedded_default;
-pub use types::Config;

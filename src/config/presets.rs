@@ -6,8 +6,8 @@ use std::sync::LazyLock;
 use serde::{Deserialize, Serialize};
 
 use super::de::De;
+use super::file::{AuthScheme, DialectName, StreamUsage};
 use super::tree;
-use super::types::{AuthScheme, DialectName, StreamUsage};
 
 const TEXT: &str = include_str!("../../config/presets.yaml");
 

@@ -11,12 +11,12 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::de::{De, TEXT};
+use super::file::OneOrMany;
 use super::formats::{FilePath, Name};
 use super::load::{self, MAX_FILE};
 use super::problem::{Problem, Problems, Severity};
 use super::shape::{self, Shape};
 use super::tree::{self, Fault, Mark, Node, Value, join};
-use super::types::OneOrMany;
 use super::walk;
 
 /// What this operator pays, where that is not what everybody pays.

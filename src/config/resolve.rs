@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::file::{AuthScheme, Config, Credentials, DialectName, Provider, SecretSource, StreamUsage};
 use super::presets::{Preset, Presets};
-use super::types::{AuthScheme, Config, Credentials, DialectName, Provider, SecretSource, StreamUsage};
 
 /// A provider with its preset's facts filled in.
 #[derive(Debug, Clone, PartialEq)]

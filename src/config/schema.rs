@@ -3,7 +3,7 @@
 use schemars::generate::SchemaSettings;
 use serde_json::Value;
 
-use super::types::Config;
+use super::file::Config;
 
 /// The JSON Schema (draft 2020-12) of a configuration file.
 pub fn schema() -> Value {

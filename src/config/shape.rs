@@ -1,6 +1,6 @@
 //! The JSON Schema, compiled to what a tree can be held against in one walk that finds every fault.
 //!
-//! Only the keywords that `types` produces are known. A schema says of each kind of value (scalar, list, mapping)
+//! Only the keywords that `file` produces are known. A schema says of each kind of value (scalar, list, mapping)
 //! whether it may stand in a place and what it must look like there; alternatives (`anyOf`) are merged by kind, so
 //! that a fault is reported for the alternative that its author meant. Start with [`Shape::check`].
 

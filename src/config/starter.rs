@@ -1,7 +1,7 @@
 //! The configuration that runs where none is given: whatever the environment has keys for.
 
+use super::file::{Config, Provider};
 use super::presets::Presets;
-use super::types::{Config, Provider};
 
 /// Every preset whose key is in the environment, as a provider of the preset's name; without any, the built-in
 /// simulated provider. Also returns what the log should say about it.

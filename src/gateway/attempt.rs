@@ -13,7 +13,7 @@ use super::failure::{Failure, Refusal, Reply};
 use super::outgoing::Outgoing;
 use super::paths;
 use super::waits::noting_waits;
-use crate::config::types::{RetryOn, StreamUsage};
+use crate::config::file::{RetryOn, StreamUsage};
 use crate::dialect::{Operation, Tap};
 use crate::error::{ClientError, Kind};
 use crate::http1::{self, ResponseHead};

@@ -10,7 +10,7 @@ use super::downstream::Downstream;
 use super::failure::Failure;
 use super::forward::Marks;
 use super::{probe, relay, rescue};
-use crate::config::types::RetryOn;
+use crate::config::file::RetryOn;
 use crate::error::{ClientError, Kind};
 use crate::metering::{Exchange, Outcome};
 use crate::routing::{RetryPolicy, Selection};

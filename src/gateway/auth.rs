@@ -6,7 +6,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use subtle::ConstantTimeEq;
 
-use crate::config::types::InboundKey;
+use crate::config::file::InboundKey;
 use crate::http1::Headers;
 
 /// Headers in which clients send a key; the SDKs of all dialects use one of them.
@@ -97,7 +97,7 @@ fn strip_bearer(value: &[u8]) -> &[u8] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::types::SecretSource;
+    use crate::config::file::SecretSource;
 
     fn keys() -> InboundKeys {
         let inline = |name: &str, key: &str| InboundKey {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::config::types::RetryOn;
+use crate::config::file::RetryOn;
 use crate::dialect::{UpstreamError, UpstreamErrorKind};
 use crate::error::{ClientError, Kind};
 use crate::http1::ResponseHead;

@@ -18,7 +18,7 @@ use super::outgoing::Outgoing;
 use super::relay::{drain, note, settle};
 use super::waits::noting_waits;
 use super::{paths, rescue, tunnel};
-use crate::config::types::OnDisconnect;
+use crate::config::file::OnDisconnect;
 use crate::dialect::{NativeCall, RequestTap, Tap};
 use crate::error::{ClientError, Kind};
 use crate::http1::{Headers, ResponseHead};

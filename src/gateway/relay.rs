@@ -17,7 +17,7 @@ use super::failure::Refusal;
 use super::forward::{self, Marks};
 use super::report;
 use super::waits::noting_waits;
-use crate::config::types::OnDisconnect;
+use crate::config::file::OnDisconnect;
 use crate::dialect::{self, Tap};
 use crate::error::{ClientError, Kind};
 use crate::http1;
@@ -52,7 +52,7 @@ pub(super) async fn run<D: Downstream>(
     answer.mark(call.gateway, marks);
     let settings = &call.gateway.settings;
     let stream = matches!(answer.length, super::BodyLength::Unknown);
-    let with_trailers = settings.response_headers && !ended && stream && http1::takes_trailers(&call.head.headers);
+    let with_trailers = settings.response_headers && !ended && stream && http1::takes_trailers(call.head);
     let mut noted = ended;
     if ended {
         note(tap.as_ref(), exchange);

@@ -22,7 +22,7 @@ use super::policy::{HealthPolicy, RetryPolicy, Timeouts};
 use super::provider::{Provider, slot};
 use super::route::{Route, Target};
 use super::table::RoutingTable;
-use crate::config::types::{self as config, AuthScheme, DialectName, Strategy, StreamUsage};
+use crate::config::file::{self as config, AuthScheme, DialectName, Strategy, StreamUsage};
 use crate::config::{Config, ResolvedProvider};
 use crate::dialect::DialectId;
 

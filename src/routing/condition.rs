@@ -5,7 +5,7 @@ use std::fmt;
 use super::facts::CallFacts;
 use super::no_route::{joined, printable};
 use super::pattern::Pattern;
-use crate::config::types::Api;
+use crate::config::file::Api;
 use crate::dialect::Operation;
 
 /// All that are given must hold.

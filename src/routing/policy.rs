@@ -1,10 +1,10 @@
-//! Timeouts, retries and health rules with every gap filled in. The default values stand in `config::types`.
+//! Timeouts, retries and health rules with every gap filled in. The default values stand in `config::file`.
 
 use std::time::Duration;
 
 use super::hash;
-use crate::config::types as config;
-use crate::config::types::RetryOn;
+use crate::config::file as config;
+use crate::config::file::RetryOn;
 use crate::config::units::Span;
 
 /// Timeouts of upstream calls.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::endpoint::Endpoint;
 use super::pattern::Pattern;
 use super::policy::Timeouts;
-use crate::config::types as config;
+use crate::config::file as config;
 use crate::dialect::DialectId;
 
 /// A place that calls can go to.

@@ -9,7 +9,7 @@ use super::limit::Limit;
 use super::policy::{RetryPolicy, Timeouts};
 use super::probe::ProbePolicy;
 use super::provider::Provider;
-use crate::config::types::{OnDisconnect, Sticky, Strategy};
+use crate::config::file::{OnDisconnect, Sticky, Strategy};
 
 /// Which calls go where, and under which rules.
 #[derive(Debug)]

@@ -16,7 +16,7 @@ use super::hash;
 use super::health::HealthState;
 use super::reason::{Place, Reason, Standing, Stuck};
 use super::route::{Route, Target};
-use crate::config::types::{Sticky, Strategy};
+use crate::config::file::{Sticky, Strategy};
 
 /// What decides a weighted draw.
 fn draw(route: &Route, asked: &Asked<'_>) -> (u64, Stuck) {

@@ -12,7 +12,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use super::body::BodyIn;
 use super::h1::linger;
 use super::inbound::Inbound;
-use crate::config::types::HalfClose;
+use crate::config::file::HalfClose;
 use crate::gateway::{Answer, BodyBudget, BodyLength, Downstream, End, Held, ReadError};
 use crate::http1::{self, Version};
 use crate::upstream::{Tunnel, within};

@@ -10,7 +10,7 @@ use http::Method;
 use super::body::BodyIn;
 use super::downstream::H1Call;
 use super::inbound::Inbound;
-use crate::config::types::{ClientTimeouts, HalfClose};
+use crate::config::file::{ClientTimeouts, HalfClose};
 use crate::dialect::{self, DialectId};
 use crate::error::{ClientError, Kind};
 use crate::gateway::{Answer, Downstream, End};
@@ -95,7 +95,7 @@ async fn serve_one<H: Handler>(
         half_close: manners.half_close,
         write_patience: manners.timeouts.write.0,
         head_only: head.method == Method::HEAD,
-        takes_trailers: http1::takes_trailers(&head.headers),
+        takes_trailers: http1::takes_trailers(&head),
         keep: http1::keeps_alive(head.version, &head.headers) && !handler.is_stopping(),
         chunked: false,
         answered: false,

@@ -12,7 +12,7 @@ use tokio::sync::Notify;
 
 use super::simulate::SimulatedHost;
 use super::tls::Certificate;
-use crate::config::types::{Credentials, DialectName};
+use crate::config::file::{Credentials, DialectName};
 use crate::config::{self, Config, Overrides, ResolvedProvider, Surroundings};
 use crate::gateway::{Gateway, Live};
 use crate::metering::Meter;
@@ -63,7 +63,7 @@ impl Source {
     }
 
     /// All files that matter while `config` is in use on listeners of `server`.
-    pub(super) fn files(&self, config: &Config, server: &config::types::Server) -> Vec<PathBuf> {
+    pub(super) fn files(&self, config: &Config, server: &config::file::Server) -> Vec<PathBuf> {
         self.path().map(Path::to_owned).into_iter().chain(named(config, server)).collect()
     }
 
@@ -93,7 +93,7 @@ pub(super) fn env(name: &str) -> Option<String> {
 }
 
 /// Files that are read again when they change, besides the configuration itself: keys, certificates and prices.
-fn named(config: &Config, server: &config::types::Server) -> Vec<PathBuf> {
+fn named(config: &Config, server: &config::file::Server) -> Vec<PathBuf> {
     let mut files: Vec<PathBuf> = config.prices.overlays.clone();
     for provider in config.providers.values() {
         if let Some(Credentials::Secret(secret)) = &provider.credentials {
@@ -124,8 +124,8 @@ pub(super) struct Reloader {
     pub(super) telemetry: Telemetry,
     pub(super) simulated: Arc<SimulatedHost>,
     /// The parts of the configuration that a restart would be needed to change.
-    pub(super) server: config::types::Server,
-    pub(super) observe: config::types::Observe,
+    pub(super) server: config::file::Server,
+    pub(super) observe: config::file::Observe,
     /// The API listener's certificate.
     pub(super) certificate: Option<Arc<Certificate>>,
     pub(super) last: Mutex<LastReload>,

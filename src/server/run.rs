@@ -27,7 +27,7 @@ use super::stop::Stop;
 use super::tls::Certificate;
 use super::upgrade::Upgrade;
 use super::workers::Workers;
-use crate::config::types::{LogFormat, SecretSource};
+use crate::config::file::{LogFormat, SecretSource};
 use crate::config::{self, Config, Overrides};
 use crate::gateway::{self, BodyBudget, Downstream, Gateway, InboundKeys, Settings};
 use crate::http1::RequestHead;
@@ -205,7 +205,7 @@ struct Listeners {
 }
 
 impl Listeners {
-    fn open(server: &config::types::Server, upgrade: bool) -> Result<Self, RunError> {
+    fn open(server: &config::file::Server, upgrade: bool) -> Result<Self, RunError> {
         let taken = if upgrade { take(server.upgrade_socket.as_deref())? } else { None };
         let (api, admin, old) = match taken {
             Some(Taken { api, admin, old }) => (Some(api), Some(admin), Some(old)),

@@ -11,7 +11,7 @@ use tokio::sync::Notify;
 
 use super::h1::Handler;
 use super::listen::Bound;
-use crate::config::types::Simulate;
+use crate::config::file::Simulate;
 use crate::gateway::{Answer, Downstream, End};
 use crate::http1::RequestHead;
 use crate::routing::Provider;

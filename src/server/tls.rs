@@ -11,7 +11,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 
-use crate::config::types::ServerTls;
+use crate::config::file::ServerTls;
 
 /// A certificate in use, and the files that it came from.
 pub(super) struct Certificate {

@@ -10,7 +10,7 @@ use tokio::sync::{Notify, watch};
 use super::handover::{Offer, Old};
 use super::listen::Bound;
 use super::notify;
-use crate::config::types::Server;
+use crate::config::file::Server;
 
 /// What is needed to take over and to hand over.
 pub(super) struct Upgrade {

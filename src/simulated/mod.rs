@@ -12,7 +12,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 
-use crate::config::types::Simulate;
+use crate::config::file::Simulate;
 use crate::dialect::{self, DialectId, Operation, Sample};
 use crate::error::{ClientError, Kind};
 use crate::gateway::{Answer, BodyBudget, BodyLength, Downstream, End};

@@ -1,6 +1,6 @@
 //! Text, chance and price of the simulated provider: the same for the same seed and request.
 
-use crate::config::types::Simulate;
+use crate::config::file::Simulate;
 
 const WORDS: [&str; 32] = [
     "the", "fare", "of", "every", "route", "is", "shown", "at", "gate", "before", "you", "board", "a", "token",

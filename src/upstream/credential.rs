@@ -8,7 +8,7 @@ use arc_swap::ArcSwapOption;
 use parking_lot::Mutex;
 
 use super::stamp::FileStamp;
-use crate::config::types::{AuthScheme, Credentials, CredentialsWord, SecretSource};
+use crate::config::file::{AuthScheme, Credentials, CredentialsWord, SecretSource};
 use crate::dialect::DialectId;
 
 /// What a call to a provider carries as its key.

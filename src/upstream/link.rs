@@ -25,7 +25,7 @@ use super::h1::H1;
 use super::h2::H2;
 use super::pool::Pool;
 use super::tls::{Connectors, Lazy};
-use crate::config::types::{self, HttpVersion};
+use crate::config::file::{self, HttpVersion};
 use crate::routing::{Endpoint, Provider, RoutingTable};
 
 /// Idle connections kept for a provider that says nothing else.
@@ -48,7 +48,7 @@ pub struct Upstreams {
 
 /// One provider.
 pub struct Link {
-    settings: types::Provider,
+    settings: file::Provider,
     origins: Vec<(Endpoint, Arc<Origin>)>,
     credential: Credential,
 }
@@ -202,7 +202,7 @@ fn is_same(one: &Endpoint, other: &Endpoint) -> bool {
 impl Origin {
     fn new(
         endpoint: &Endpoint,
-        settings: &types::Provider,
+        settings: &file::Provider,
         connectors: &Connectors,
         env: impl Fn(&str) -> Option<String>,
     ) -> Result<Self, String> {

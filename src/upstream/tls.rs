@@ -15,7 +15,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::sync::OnceCell;
 
 use super::stamp::FileStamp;
-use crate::config::types::ClientTls;
+use crate::config::file::ClientTls;
 
 /// The files that tell connectors apart.
 type Key = (Option<PathBuf>, Option<(PathBuf, PathBuf)>);

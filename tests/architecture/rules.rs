@@ -22,12 +22,12 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     // The middle: what a call needs.
     ("routing", &["config", "pricing", "chat", "dialect::{ApiCall, DialectId, Operation}"]),
     ("metering", &["chat", "pricing", "telemetry", "dialect::{ApiCall, DialectId, Operation}"]),
-    ("upstream", &["config::{types}", "routing", "error", "http1", "wire", "dialect::{DialectId}"]),
-    ("gateway", &["config::{types}", "routing", "dialect", "upstream", "metering", "chat", "error", "http1"]),
+    ("upstream", &["config::{file}", "routing", "error", "http1", "wire", "dialect::{DialectId}"]),
+    ("gateway", &["config::{file}", "routing", "dialect", "upstream", "metering", "chat", "error", "http1"]),
     // A provider behind the seam of `gateway`; it must not know connections or metrics.
     (
         "simulated",
-        &["config::{types}", "dialect", "error", "gateway::{Answer, BodyBudget, BodyLength, Downstream, End}", "http1"],
+        &["config::{file}", "dialect", "error", "gateway::{Answer, BodyBudget, BodyLength, Downstream, End}", "http1"],
     ),
     // The composition root of the proxy.
     (
@@ -58,7 +58,7 @@ const PINGORA: &[&str] = &["server", "upstream", "intercept"];
 const VENDORS: &[(&str, &str)] = &[
     ("dialect/", "wire formats are the vendors'"),
     ("config/presets", "the vendors as data"),
-    ("config/types.rs", "names of dialects as users write them"),
+    ("config/file/dialect.rs", "names of dialects as users write them"),
     ("config/formats.rs", "examples in messages"),
     ("config/checks/", "examples in messages, and the names of headers that hold keys"),
     ("cli/", "examples in help texts"),
@@ -70,10 +70,10 @@ const DIALECT_NAMES: &[&str] =
 
 /// Lines that a file may have, and the files that are tables and may have more.
 const MAX_LINES: usize = 400;
-const TABLES: &[&str] = &["config/types.rs", "telemetry/table.rs"];
+const TABLES: &[&str] = &["telemetry/table.rs"];
 
-/// Module names that promise nothing. `config/types.rs` is what a user types, in one table.
-const EMPTY_NAMES: &[&str] = &["utils", "util", "common", "helpers", "misc"];
+/// Module names that promise nothing.
+const EMPTY_NAMES: &[&str] = &["utils", "util", "common", "helpers", "misc", "types"];
 
 /// Modules on the request path: they answer errors and never panic.
 const REQUEST_PATH: &[&str] = &["gateway", "upstream", "dialect", "http1", "wire", "metering", "simulated", "chat"];

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use faregate::config::types::{Config, Provider};
+use faregate::config::file::{Config, Provider};
 use faregate::config::{self, Presets, Surroundings};
 use faregate::dialect::{DialectId, Operation};
 use faregate::routing::{CallFacts, HeaderLookup, RoutingTable};

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::config::types::{AuthScheme, Credentials, CredentialsWord, HttpVersion, RetryOn, Sticky, Strategy};
+use crate::config::file::{AuthScheme, Credentials, CredentialsWord, HttpVersion, RetryOn, Sticky, Strategy};
 use crate::config::units::Span;
 use crate::config::{Config, Presets, ResolvedProvider};
 use crate::dialect::DialectId;

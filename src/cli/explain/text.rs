@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::explanation::{Explanation, RouteShown, TargetShown};
-use crate::config::types::{RetryOn, Sticky, Strategy};
+use crate::config::file::{RetryOn, Sticky, Strategy};
 
 /// Routes that did not match and are shown.
 const SHOWN: usize = 20;

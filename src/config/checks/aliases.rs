@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::super::types::Config;
+use super::super::file::Config;
 use super::{Report, at};
 
 pub(super) fn check(config: &Config, report: &mut Report<'_, '_>) {

@@ -2,8 +2,8 @@
 
 use std::borrow::Cow;
 
+use super::super::file::SecretSource;
 use super::super::tree::shorten;
-use super::super::types::SecretSource;
 use super::{Report, Step, at, files};
 
 /// Checks where a secret stands; returns it, where it can be read now.

@@ -5,10 +5,10 @@
 
 use std::sync::Arc;
 
+use super::file::Config;
 use super::load::{self, Surroundings};
 use super::problem::{Problem, Severity};
 use super::tree::{Node, Value, join};
-use super::types::Config;
 
 mod aliases;
 mod credentials;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::super::advice;
-use super::super::types::{Config, SecretSource};
+use super::super::file::{Config, SecretSource};
 use super::{Report, at, credentials, files, headers};
 
 const LEVELS: [&str; 6] = ["error", "warn", "info", "debug", "trace", "off"];

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 
 use globset::GlobMatcher;
 
-use super::super::types::{Api, Config, Match};
+use super::super::file::{Api, Config, Match};
 use super::{Report, at};
 
 /// Comparisons in all; beyond, routes go unexamined.

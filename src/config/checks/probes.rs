@@ -1,7 +1,7 @@
 //! Probes of routes: their target, share and budget.
 
 use super::super::advice;
-use super::super::types::{Api, Config, Credentials, CredentialsWord, DialectName, Probe, Route};
+use super::super::file::{Api, Config, Credentials, CredentialsWord, DialectName, Probe, Route};
 use super::targets::spoken;
 use super::{Report, Step, at, words};
 
@@ -40,7 +40,7 @@ fn target(config: &Config, report: &mut Report<'_, '_>, path: &[Step<'_>], route
         let message = format!("`{name}` is called with the client's own key, which no duplicate may spend");
         report.error(path, message, "name a provider with a key of its own");
     }
-    let same = |t: &super::super::types::Target| t.provider == name && t.model.as_deref() == model;
+    let same = |t: &super::super::file::Target| t.provider == name && t.model.as_deref() == model;
     if !route.targets.is_empty() && route.targets.iter().all(same) {
         let message = "the route itself leads there: there is nothing to compare";
         report.error(path, message, "name the provider that the route's calls would go to directly");

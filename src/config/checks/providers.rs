@@ -2,9 +2,9 @@
 
 use std::net::IpAddr;
 
+use super::super::file::{AuthScheme, ClientTls, Config, Credentials, DialectName, HttpVersion, Provider, Simulate};
 use super::super::presets::{Preset, Presets};
 use super::super::resolve;
-use super::super::types::{AuthScheme, ClientTls, Config, Credentials, DialectName, HttpVersion, Provider, Simulate};
 use super::{Report, Step, at, credentials, files, headers, urls, words};
 
 /// First segments of API paths: a provider of such a name would catch calls that are meant for nobody in particular.

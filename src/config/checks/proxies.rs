@@ -1,7 +1,7 @@
 //! Egress proxies, of the configuration and of the environment.
 
+use super::super::file::Config;
 use super::super::formats;
-use super::super::types::Config;
 use super::{Report, at, urls};
 
 pub(super) fn check(config: &Config, report: &mut Report<'_, '_>) {

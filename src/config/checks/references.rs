@@ -1,8 +1,8 @@
 //! Names that must exist: providers of targets, presets of providers.
 
 use super::super::advice;
+use super::super::file::Config;
 use super::super::presets::Presets;
-use super::super::types::Config;
 use super::{Report, Step};
 
 pub(super) fn check(config: &Config, report: &mut Report<'_, '_>) {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::super::types::{Config, Match, Route};
+use super::super::file::{Config, Match, Route};
 use super::super::units::Size;
 use super::{Report, Step, at, headers, words};
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
-use super::super::types::{Config, Server};
+use super::super::file::{Config, Server};
 use super::super::units::{Size, Span};
 use super::{Report, at, credentials, files};
 

@@ -1,7 +1,7 @@
 //! Targets of routes: weights, order, what their providers speak, how many of them one call can try.
 
+use super::super::file::{Api, Config, DialectName, Provider, Retry, RetryOn, Route, Strategy, Target};
 use super::super::resolve;
-use super::super::types::{Api, Config, DialectName, Provider, Retry, RetryOn, Route, Strategy, Target};
 use super::{Report, Step, at, words};
 
 pub(super) fn check(config: &Config, report: &mut Report<'_, '_>) {

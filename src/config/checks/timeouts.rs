@@ -1,6 +1,6 @@
 //! Timeouts, retries and health: values that make no sense, alone or with those of other layers.
 
-use super::super::types::{Config, Health, Provider, Retry, Timeouts};
+use super::super::file::{Config, Health, Provider, Retry, Timeouts};
 use super::super::units::Span;
 use super::{Report, Step, at};
 

@@ -1,7 +1,7 @@
 //! Base URLs: what stands in them, and what the author meant.
 
+use super::super::file::{DialectName, Provider};
 use super::super::presets::{Preset, Presets};
-use super::super::types::{DialectName, Provider};
 use super::{Report, Step, at, words};
 
 /// Paths that are joined to a base URL and do not belong into it.

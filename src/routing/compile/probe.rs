@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{Compiler, identity};
 use crate::chat::Money;
-use crate::config::types as config;
+use crate::config::file as config;
 use crate::pricing::Spending;
 use crate::routing::policy::Timeouts;
 use crate::routing::probe::ProbePolicy;
