@@ -73,6 +73,15 @@ fn a_stream_says_it_in_trailers_where_the_client_takes_them() {
     let plain = ask(&faregate, &[], STREAM);
     assert!(plain.trailers.is_empty() && plain.header("trailer").is_none());
     assert_eq!(plain.text(), [word(0), last(), "data: [DONE]\n\n".into()].concat(), "not a byte is added");
+
+    // HTTP/1.0 has no chunks to put trailers behind: none are announced, whatever the client says that it takes.
+    let mut old = Client::connect(faregate.api);
+    let head =
+        format!("POST /v1/chat/completions HTTP/1.0\r\nTE: trailers\r\ncontent-length: {}\r\n\r\n", STREAM.len());
+    old.send(head + STREAM);
+    let said = old.response().expect(200);
+    assert!(said.trailers.is_empty() && said.header("trailer").is_none(), "{:?}", said.head.headers);
+    assert_eq!(said.text(), plain.text());
 }
 
 #[test]

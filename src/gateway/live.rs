@@ -26,6 +26,7 @@ pub struct Live {
 impl Live {
     /// Joins a table with its links, its prices and its metric handles.
     pub fn new(table: RoutingTable, upstreams: Upstreams, meter: &Meter, sellers: &Sellers) -> Self {
+        meter.configure_models(table.model_names());
         let meters = table
             .targets()
             .iter()

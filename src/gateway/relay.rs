@@ -55,7 +55,7 @@ pub(super) async fn run<D: Downstream>(
     answer.mark(call.gateway, marks);
     let settings = &call.gateway.settings;
     let stream = matches!(answer.length, super::BodyLength::Unknown);
-    let with_trailers = settings.response_headers && !ended && stream && http1::takes_trailers(&call.head.headers);
+    let with_trailers = settings.response_headers && !ended && stream && http1::takes_trailers(call.head);
     let mut noted = ended;
     if ended {
         note(tap.as_ref(), exchange);

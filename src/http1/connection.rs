@@ -24,10 +24,12 @@ pub fn expects_continue(head: &RequestHead) -> bool {
         && head.headers.get_all("expect").any(|value| value.eq_ignore_ascii_case(b"100-continue"))
 }
 
-/// Whether the sender of a request says that it can take trailer fields (RFC 9110 section 10.1.4).
+/// Whether the sender of a request can be sent trailer fields, and says so (RFC 9110 section 10.1.4). HTTP/1.0 has no
+/// chunks to put them behind.
 #[must_use]
-pub fn takes_trailers(headers: &Headers) -> bool {
-    headers.get_all("te").any(|value| list(value).any(|coding| coding.eq_ignore_ascii_case(b"trailers")))
+pub fn takes_trailers(head: &RequestHead) -> bool {
+    head.version != Version::Http10
+        && head.headers.get_all("te").any(|value| list(value).any(|coding| coding.eq_ignore_ascii_case(b"trailers")))
 }
 
 /// Whether a field is about the connection and must not be forwarded (RFC 9110 section 7.6.1).

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::exchange::{Exchange, Opened};
 use super::paired::Ledger;
+use super::requested::Configured;
 use super::target::{NONE, TargetMeter, dialect_index};
 use crate::dialect::DialectId;
 use crate::pricing::Seller;
@@ -96,6 +97,7 @@ pub struct Meter {
     pub(super) telemetry: Telemetry,
     pub(super) apps: Names,
     pub(super) models: Names,
+    pub(super) configured: Configured,
     pub(super) default_app: NameId,
     pub(super) records: Option<Lines>,
     /// The same as log records of OpenTelemetry.
@@ -130,6 +132,7 @@ impl Meter {
             default_app,
             apps,
             models: Names::new(options.max_models),
+            configured: Configured::default(),
             records,
             record_logs,
             log_calls: options.log_calls,
@@ -142,6 +145,11 @@ impl Meter {
             nowhere: Arc::new(TargetMeter::new(NONE, NONE, NONE)),
             telemetry,
         }))
+    }
+
+    /// The model names that the configuration spells out, to be told with each table: `requested_model` shows them.
+    pub fn configure_models<'n>(&self, names: impl Iterator<Item = &'n str>) {
+        self.configured.replace(names);
     }
 
     /// The handles of one target, to be made once per compiled table. An empty `model` means whatever is asked.

@@ -16,6 +16,7 @@ mod passed;
 mod random;
 mod record;
 mod request_id;
+mod requested;
 mod router;
 mod settle;
 mod spans;

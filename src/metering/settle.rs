@@ -8,6 +8,7 @@ use super::cost::CostRecord;
 use super::exchange::{Attempt, Call};
 use super::outcome::Outcome;
 use super::record::Record;
+use super::requested::Asked;
 use super::target::{NONE, TargetMeter, dialect_index};
 use crate::chat::UsageReport;
 use crate::dialect::Operation;
@@ -71,7 +72,8 @@ impl Call {
             (None, None) => meter.nowhere.series(&meter.models, NameId::OTHER),
         };
         let app = series.app(&meter.apps, self.app, self.app == meter.default_app);
-        app.requests(m, &series, self.opened.dialect, self.stream, outcome).inc();
+        let asked = Asked { model: self.asked.as_deref(), dialect: self.opened.dialect, stream: self.stream, outcome };
+        app.count(m, &series, asked, &meter.configured);
         series.duration(m, self.stream).observe(duration);
         if let Some(inside) = self.request_overhead.filter(|_| last.is_some_and(|attempt| attempt.sent.is_some())) {
             meter.overhead_request.observe(inside);

@@ -12,6 +12,7 @@ use parking_lot::RwLock;
 use super::cost::{CostSeries, Prices, UnpricedSeries};
 use super::gen_ai::GenAiSeries;
 use super::outcome::Outcome;
+use super::requested::{Asked, ByRequested, Configured};
 use crate::chat::Usage;
 use crate::dialect::DialectId;
 use crate::pricing::Seller;
@@ -95,7 +96,7 @@ impl std::fmt::Debug for TargetMeter {
     }
 }
 
-fn flag(value: bool) -> &'static str {
+pub(super) fn flag(value: bool) -> &'static str {
     if value { "true" } else { "false" }
 }
 
@@ -119,15 +120,12 @@ pub(super) struct Series {
     apps: RwLock<HashMap<NameId, Arc<AppSeries>, RandomState>>,
 }
 
-type ByOutcome = [OnceLock<Counter>; OUTCOMES];
-
 /// Handles by app as well.
 #[derive(Default)]
 pub(super) struct AppSeries {
     pub(super) app: Arc<str>,
     pub(super) money: CostSeries,
-    /// By dialect and stream, then by outcome.
-    requests: [[OnceLock<Box<ByOutcome>>; 2]; DialectId::ALL.len()],
+    requests: ByRequested,
     tokens: [OnceLock<Counter>; CLASSES],
 }
 
@@ -193,19 +191,10 @@ impl AppSeries {
         Arc::new(Self { app, ..Self::default() })
     }
 
-    pub(super) fn requests(
-        &self,
-        m: &Metrics,
-        of: &Series,
-        dialect: DialectId,
-        stream: bool,
-        outcome: Outcome,
-    ) -> &Counter {
-        let by_outcome = self.requests[dialect_index(dialect)][usize::from(stream)].get_or_init(Box::default);
-        by_outcome[outcome.index()].get_or_init(|| {
-            let (dialect, stream) = (dialect.as_str(), flag(stream));
-            m.requests.with([&self.app, &of.route, &of.provider, &of.model, dialect, stream, outcome.as_str()])
-        })
+    pub(super) fn count(&self, m: &Metrics, of: &Series, asked: Asked<'_>, configured: &Configured) {
+        self.requests.count(asked, &of.model, configured, |[requested, dialect, stream, outcome]| {
+            m.requests.with([&self.app, &of.route, &of.provider, &of.model, requested, dialect, stream, outcome])
+        });
     }
 
     pub(super) fn add_tokens(&self, m: &Metrics, of: &Series, usage: &Usage) {

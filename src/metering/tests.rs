@@ -73,7 +73,7 @@ fn a_streamed_call_with_a_fallback_is_told_in_full() {
     assert_eq!(record["tokens"]["input"], 7);
     let text = meter.telemetry.exposition();
     for line in [
-        r#"faregate_requests_total{app="team-a",route="chat",provider="two",model="m",dialect="openai",stream="true",outcome="ok"} 1"#,
+        r#"faregate_requests_total{app="team-a",route="chat",provider="two",model="m",requested_model="m",dialect="openai",stream="true",outcome="ok"} 1"#,
         r#"faregate_fallbacks_total{route="chat",from="one/m-large",to="two/other",reason="upstream_connect"} 1"#,
         r#"faregate_attempts_total{provider="one",model="m-large",outcome="upstream_connect"} 1"#,
         r#"faregate_attempts_total{provider="two",model="m",outcome="ok"} 1"#,

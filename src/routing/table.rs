@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::budget::RetryBudget;
 use super::hash::Map;
 use super::index::Index;
+use super::pattern::Pattern;
 use super::provider::Provider;
 use super::route::{Route, Target};
 
@@ -59,6 +60,16 @@ impl RoutingTable {
             (found, "") => (found, "/"),
             (found, rest) => (found, rest),
         }
+    }
+
+    /// Every model name that the configuration spells out: aliases and what they stand for, and what routes, targets
+    /// and providers name without a glob.
+    pub fn model_names(&self) -> impl Iterator<Item = &str> {
+        let aliases = self.aliases.iter().flat_map(|(alias, name)| [&**alias, &**name]);
+        let routes = self.routes.iter().flat_map(|route| &route.conditions.models);
+        let patterns = routes.chain(self.providers.iter().flat_map(|provider| &provider.models));
+        let targets = self.targets.iter().filter_map(|target| target.model.as_deref());
+        aliases.chain(patterns.filter_map(Pattern::literal)).chain(targets)
     }
 
     /// The retry budget of all routes that do not set their own share. Calls use [`Route::retry_budget`].

@@ -95,7 +95,7 @@ async fn serve_one<H: Handler>(
         half_close: manners.half_close,
         write_patience: manners.timeouts.write.0,
         head_only: head.method == Method::HEAD,
-        takes_trailers: http1::takes_trailers(&head.headers),
+        takes_trailers: http1::takes_trailers(&head),
         keep: http1::keeps_alive(head.version, &head.headers) && !handler.is_stopping(),
         chunked: false,
         answered: false,

@@ -39,7 +39,7 @@ struct Inner {
 /// Handles by metric; see [`table`] for what each counts and the order of its labels.
 #[expect(missing_docs, reason = "each field is the metric of the same name in the table, documented there")]
 pub struct Metrics {
-    pub requests: Counters<7>,
+    pub requests: Counters<8>,
     pub attempts: Counters<3>,
     pub fallbacks: Counters<4>,
     pub in_flight: Gauges<1>,

@@ -10,7 +10,9 @@ const INTRODUCTION: &str = "\
 Generated from `src/telemetry/table.rs` by `faregate metrics > docs/metrics.md`; a test fails when it is stale.
 
 `GET /metrics` on the admin port, Prometheus text format 0.0.4. Base units, `_total` on counters, no rates or averages.
-Histograms have classic buckets, in seconds.
+Histograms have classic buckets, in seconds. There are no native histograms, whatever a scraper negotiates: they need
+the protobuf exposition, and the `prometheus` crate (0.14) has neither their fields in its protobuf nor a metric
+that fills them. The buckets below are what to build quantiles on.
 
 | label | values |
 |---|---|
@@ -18,6 +20,7 @@ Histograms have classic buckets, in seconds.
 | `route` | the route's name in the configuration; `none` where a call reached no route |
 | `provider` | the provider's name in the configuration; `none` where no attempt was made |
 | `model` | the model that the target names; for targets that take whatever is asked, a name that the provider has served before (500 at most), else `other`; `none` where no attempt was made. In `faregate_target_up` it is `any` for such targets |
+| `requested_model` | the model as the client named it, where that is the `model` too or a name that the configuration spells out (an alias, or what a route, target or provider names without a glob), else `other`; `none` where the call names no model. Only on `faregate_requests_total` |
 | `dialect` | the wire format that the client speaks, by its name in the configuration; `opaque` where it is none that is read |
 | `stream` | `true` when the client asked for a stream |
 | `outcome`, `reason` | by fault domain: `ok`, `client_invalid`, `client_disconnected`, `policy_denied`, `policy_rate_limited`, `policy_over_budget`, `no_route`, `upstream_connect`, `upstream_timeout`, `upstream_rate_limited`, `upstream_error`, `upstream_rejected`, `stream_broken`, `internal` |

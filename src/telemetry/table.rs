@@ -55,7 +55,7 @@ macro_rules! table {
 
 table! {
     REQUESTS = "faregate_requests_total", Kind::Counter,
-        ["app", "route", "provider", "model", "dialect", "stream", "outcome"],
+        ["app", "route", "provider", "model", "requested_model", "dialect", "stream", "outcome"],
         "Calls finished, by how they ended. route, provider and model are those of the last attempt, or `none`.";
     ATTEMPTS = "faregate_attempts_total", Kind::Counter, ["provider", "model", "outcome"],
         "Tries at targets, by how they ended; a call has one or more.";

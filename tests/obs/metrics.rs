@@ -110,15 +110,15 @@ fn after_scripted_traffic_every_value_is_exact_and_records_add_up_to_it() {
         lines(page, &["faregate_requests_total"]),
         sorted(
             r#"
-faregate_requests_total{app="batch",route="backup",provider="alpha",model="fixed",dialect="openai",stream="false",outcome="ok"} 1
-faregate_requests_total{app="batch",route="main",provider="alpha",model="main-no-usage",dialect="openai",stream="false",outcome="ok"} 1
-faregate_requests_total{app="batch",route="main",provider="alpha",model="main-stream",dialect="openai",stream="true",outcome="ok"} 1
-faregate_requests_total{app="batch",route="main",provider="alpha",model="other",dialect="openai",stream="false",outcome="upstream_rejected"} 1
-faregate_requests_total{app="batch",route="main",provider="alpha",model="other",dialect="openai",stream="true",outcome="client_disconnected"} 1
-faregate_requests_total{app="batch",route="none",provider="none",model="none",dialect="openai",stream="false",outcome="client_invalid"} 1
-faregate_requests_total{app="batch",route="none",provider="none",model="none",dialect="openai",stream="false",outcome="no_route"} 1
-faregate_requests_total{app="batch",route="slow",provider="alpha",model="other",dialect="openai",stream="false",outcome="upstream_timeout"} 1
-faregate_requests_total{app="web",route="main",provider="alpha",model="main-ok",dialect="openai",stream="false",outcome="ok"} 2
+faregate_requests_total{app="batch",route="backup",provider="alpha",model="fixed",requested_model="second",dialect="openai",stream="false",outcome="ok"} 1
+faregate_requests_total{app="batch",route="main",provider="alpha",model="main-no-usage",requested_model="main-no-usage",dialect="openai",stream="false",outcome="ok"} 1
+faregate_requests_total{app="batch",route="main",provider="alpha",model="main-stream",requested_model="main-stream",dialect="openai",stream="true",outcome="ok"} 1
+faregate_requests_total{app="batch",route="main",provider="alpha",model="other",requested_model="other",dialect="openai",stream="false",outcome="upstream_rejected"} 1
+faregate_requests_total{app="batch",route="main",provider="alpha",model="other",requested_model="other",dialect="openai",stream="true",outcome="client_disconnected"} 1
+faregate_requests_total{app="batch",route="none",provider="none",model="none",requested_model="none",dialect="openai",stream="false",outcome="client_invalid"} 1
+faregate_requests_total{app="batch",route="none",provider="none",model="none",requested_model="other",dialect="openai",stream="false",outcome="no_route"} 1
+faregate_requests_total{app="batch",route="slow",provider="alpha",model="other",requested_model="slow",dialect="openai",stream="false",outcome="upstream_timeout"} 1
+faregate_requests_total{app="web",route="main",provider="alpha",model="main-ok",requested_model="main-ok",dialect="openai",stream="false",outcome="ok"} 2
 "#
         )
     );
@@ -307,4 +307,50 @@ fn an_ejected_target_is_down_until_it_answers_again() {
     eventually("the ejection", || up() == Some(0.0));
     let targets = get(faregate.admin, "/admin/targets").expect(200).json();
     assert_eq!(targets["targets"][0]["health"]["state"], "ejected");
+}
+
+/// Whatever clients make up, the label shows what an operator wrote down.
+#[test]
+fn requested_model_shows_names_of_the_configuration_and_nothing_else() {
+    let upstream = Upstream::start(|peer, _| peer.json(200, OK));
+    let config = |aliases: &str| {
+        format!(
+            "providers:
+  alpha: {{ endpoints: {{ openai: \"{}\" }}, credentials: {{ insecure_inline: a }}, models: [listed, any-*] }}
+aliases: {{ {aliases} }}
+routes:
+- {{ name: fixed, match: {{ model: [m-*, fast] }}, targets: [{{ provider: alpha, model: large }}] }}
+",
+            upstream.url()
+        )
+    };
+    let faregate = Faregate::start(&config("quick: m-1, swift: m-1"));
+    let ask = |models: &[&str]| models.iter().for_each(|model| assert_eq!(chat(&faregate, &[], model, false), 200));
+    let counted = |calls: f64| {
+        faregate.wait_metric("faregate_requests_total", &[], calls);
+        let page = faregate.metrics();
+        move |model: &str, requested: &str| {
+            page.sum("faregate_requests_total", &[("model", model), ("requested_model", requested)])
+        }
+    };
+    // Twice each: the first call of a name finds its counter, the second takes it from where it was kept.
+    ask(&["quick", "quick", "swift", "swift", "fast", "fast", "m-1", "m-2", "m-2", "m-3"]);
+    ask(&["large", "listed", "any-1", "alpha/m-2"]);
+    let now = counted(14.0);
+    assert_eq!(now("large", "quick"), 2.0);
+    assert_eq!(now("large", "swift"), 2.0);
+    assert_eq!(now("large", "fast"), 2.0);
+    assert_eq!(now("large", "m-1"), 1.0, "what an alias stands for");
+    assert_eq!(now("large", "other"), 3.0, "only a glob knows m-2 and m-3");
+    assert_eq!(now("large", "large"), 1.0, "sent to the only provider as asked");
+    assert_eq!(now("listed", "listed"), 1.0);
+    assert_eq!(now("any-1", "any-1"), 1.0, "served, so that its name is the model label too");
+    assert_eq!(now("m-2", "other"), 1.0, "asked for as alpha/m-2");
+
+    // Names come and go with the table.
+    faregate.rewrite(&config("brisk: m-1, swift: m-1"));
+    faregate.wait_metric("faregate_config_generation", &[], 2.0);
+    ask(&["brisk", "swift", "m-2"]);
+    let now = counted(17.0);
+    assert_eq!((now("large", "brisk"), now("large", "swift"), now("large", "other")), (1.0, 3.0, 4.0));
 }
