@@ -111,10 +111,6 @@ open(\"passed\", \"w\").write(\" \".join(names))
 os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS=\"2\", LISTEN_FDNAMES=\"admin:api\")
 os.execvp(sys.argv[1], sys.argv[1:] + [\"--admin\", names[0], \"--listen\", names[1]])
 ";
-    if Command::new("python3").arg("--version").output().is_err() {
-        eprintln!("not checked: python3 is not installed");
-        return;
-    }
     let upstream = Upstream::json(200, "{}");
     let faregate = Setup::new(&table::fallback(&[upstream.address])).through(&["python3", "-c", PASS]).start();
     let passed = std::fs::read_to_string(faregate.path().join("passed")).unwrap();
