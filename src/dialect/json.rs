@@ -38,6 +38,8 @@ pub(super) struct Member<'a> {
     key: &'a [u8],
     /// A backslash stands in the key.
     escaped: bool,
+    /// Where the key's opening quote stands.
+    pub(super) start: usize,
     /// Where the value stands, quotes and brackets included.
     pub(super) span: Range<usize>,
     /// The value's bytes.
@@ -107,6 +109,7 @@ impl<'a> Members<'a> {
             (None, _) => return fail(self.at, JsonProblem::Truncated),
         }
         self.state = State::Later;
+        let place = self.at;
         let (key, escaped) = self.key()?;
         self.at = skip_space(self.bytes, self.at);
         match self.bytes.get(self.at) {
@@ -116,7 +119,7 @@ impl<'a> Members<'a> {
         }
         let start = self.at;
         self.at = skip_value(self.bytes, start)?;
-        Ok(Some(Member { key, escaped, span: start..self.at, value: &self.bytes[start..self.at] }))
+        Ok(Some(Member { key, escaped, start: place, span: start..self.at, value: &self.bytes[start..self.at] }))
     }
 
     /// The first byte after the object, once `next` has answered `None`.

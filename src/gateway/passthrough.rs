@@ -192,6 +192,7 @@ fn out_head(
         guarded: !call.gateway.keys.is_open(),
         set: &target.provider.headers,
         defaults: &target.provider.default_headers,
+        asks: None,
         app_header: &call.gateway.settings.app_header,
         request_id: exchange.request_id(),
         traceparent,

@@ -76,6 +76,8 @@ table! {
         "Time to set up a new connection to a provider, TLS included.";
     CONNECTIONS = "faregate_upstream_connections_total", Kind::Counter, ["provider", "reused"],
         "Connections that attempts went over, new or reused.";
+    ROUTER_HOP_SECONDS = "faregate_router_hop_seconds", Kind::Histogram(TTFT), ["provider"],
+        "What a router itself added to a call, where it tells of its own time: request sent to the answer's last byte, less the generation as the router states it, less one network round trip (the kernel's shortest in five minutes). Never negative. Only calls of which all three are known: not through a proxy, not where the client took its answer slowly.";
     TOKENS = "faregate_tokens_total", Kind::Counter, ["app", "provider", "model", "class"],
         "Tokens as providers reported them, in classes that do not overlap.";
     USAGE_UNKNOWN = "faregate_usage_unknown_total", Kind::Counter, ["provider", "model"],

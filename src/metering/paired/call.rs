@@ -106,7 +106,7 @@ impl Call {
     }
 
     /// From the request sent to the provider's last byte.
-    fn answer_time(&self) -> Option<Duration> {
+    pub(in crate::metering) fn answer_time(&self) -> Option<Duration> {
         self.answer_complete?.checked_duration_since(self.attempts.last()?.sent?)
     }
 }
