@@ -36,9 +36,11 @@ pub(super) struct ByRequested {
     more: RwLock<HashMap<Arc<str>, Arc<Requests>, RandomState>>,
 }
 
+type ByOutcome = [OnceLock<Counter>; OUTCOMES];
+
 /// By dialect and stream, then by outcome.
 #[derive(Default)]
-struct Requests([[OnceLock<Box<[OnceLock<Counter>; OUTCOMES]>>; 2]; DialectId::ALL.len()]);
+struct Requests([[OnceLock<Box<ByOutcome>>; 2]; DialectId::ALL.len()]);
 
 /// What a call is counted by, its app and target apart.
 #[derive(Clone, Copy)]
