@@ -110,6 +110,8 @@ table! {
     PAIRED_PROBE_COST_USD = "faregate_paired_probe_cost_usd_total", Kind::Counter,
         ["route", "provider", "model", "basis"],
         "What duplicates cost, in dollars, by basis as in faregate_cost_usd_total, which does not hold them. They are no calls of clients and stand in no other metric than the connections to providers.";
+    PAIRED_PROBE_CALLS = "faregate_paired_probe_calls_total", Kind::Counter, ["route", "provider", "model"],
+        "Duplicates that were sent, by the direct target, whether or not their cost is known.";
     RECORDS_DROPPED = "faregate_usage_records_dropped_total", Kind::Counter, [],
         "Usage records lost because their file or pipe did not take them in time (disk full, pipe blocked).";
     LOG_LINES_DROPPED = "faregate_log_lines_dropped_total", Kind::Counter, [],
