@@ -144,6 +144,8 @@ fn what_was_passed_by_mistake_is_named() {
     assert!(said.contains("file descriptor 3 is no TCP listener: nobody listens on it"), "{said}");
     let said = start(passed(), "LISTEN_PID=$$ LISTEN_FDS=some", &address);
     assert!(said.contains("LISTEN_FDS: malformed"), "{said}");
+    let said = start(passed(), "exec 4<&-; LISTEN_PID=$$ LISTEN_FDS=2", &address);
+    assert!(said.contains("file descriptor 4 is no TCP listener: Bad file descriptor"), "{said}");
     // Passed to another process: as if nothing had been, so that this one finds its address taken.
     let said = start(passed(), "LISTEN_PID=1 LISTEN_FDS=1", &address);
     assert!(said.contains(&format!("server.listen: cannot listen on {address}")), "{said}");

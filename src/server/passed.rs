@@ -5,7 +5,7 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::os::fd::OwnedFd;
+use std::os::fd::{IntoRawFd, OwnedFd};
 
 use rustix::io::{FdFlags, fcntl_setfd};
 use rustix::net::sockopt::socket_acceptconn;
@@ -26,7 +26,9 @@ impl Passed {
             let number = number + 3;
             listener(fd.into_std()).map_err(|error| format!("file descriptor {number} is no TCP listener: {error}"))
         };
-        passed.into_iter().enumerate().map(bound).collect::<Result<_, _>>().map(Self)
+        // All of them, also after one that is wrong: each is seen to.
+        let all: Vec<Result<Bound, String>> = passed.into_iter().enumerate().map(bound).collect();
+        all.into_iter().collect::<Result<_, _>>().map(Self)
     }
 
     /// The listener on this address, if it was passed.
@@ -43,7 +45,11 @@ impl Passed {
 
 fn listener(fd: OwnedFd) -> io::Result<Bound> {
     // Not for processes that this one starts: an upgrade hands listeners over in its own way.
-    fcntl_setfd(&fd, FdFlags::CLOEXEC)?;
+    if let Err(error) = fcntl_setfd(&fd, FdFlags::CLOEXEC) {
+        // Announced, but not there: nothing that could be closed.
+        let _nothing = fd.into_raw_fd();
+        return Err(error.into());
+    }
     if !socket_acceptconn(&fd)? {
         return Err(io::Error::other("nobody listens on it"));
     }
