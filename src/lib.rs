@@ -10,6 +10,7 @@
 //! - [`routing`]: configuration compiled to an immutable table; match, select, health.
 //! - [`dialect`]: wire formats of LLM APIs; pure, no I/O.
 //! - [`http1`]: the HTTP/1.1 codec; pure, no I/O.
+//! - [`fetch`]: one blocking HTTP/1.1 request, for exporters and subcommands.
 //! - [`chat`]: plain data that dialects share.
 //! - [`config`]: as-typed configuration, validation, presets, JSON Schema.
 //! - [`metering`]: the record of one call, reported on `Drop`.
@@ -30,6 +31,7 @@ pub mod config;
 pub mod control;
 pub mod dialect;
 pub mod error;
+pub mod fetch;
 pub mod gateway;
 pub mod http1;
 pub mod metering;

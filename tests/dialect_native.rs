@@ -70,7 +70,7 @@ fn reported(usage: Usage) -> UsageReport {
     UsageReport::Reported(usage)
 }
 
-/// A message of an AWS event stream. Its checksums are not looked at here, so they are left at zero.
+/// A message of an AWS event stream.
 fn frame(headers: &[(&str, &str)], payload: &[u8]) -> Vec<u8> {
     let mut head = Vec::new();
     for (name, value) in headers {
@@ -82,7 +82,8 @@ fn frame(headers: &[(&str, &str)], payload: &[u8]) -> Vec<u8> {
     }
     let total = u32::try_from(16 + head.len() + payload.len()).unwrap();
     let lengths = [total.to_be_bytes(), u32::try_from(head.len()).unwrap().to_be_bytes()].concat();
-    [&*lengths, &[0; 4], &head, payload, &[0; 4]].concat()
+    let checked = |bytes: Vec<u8>| [&*bytes, &crc32fast::hash(&bytes).to_be_bytes()].concat();
+    checked([&*checked(lengths), &head, payload].concat())
 }
 
 /// A message of that kind of event.

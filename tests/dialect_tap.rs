@@ -1,10 +1,10 @@
 //! The tap's promises: what it hands on, and what it saw, do not depend on how the bytes were split; it changes no
-//! byte but the usage chunk that it is told to leave out.
+//! byte but what it is told to leave out: the usage chunk, and what a router tells of itself.
 
 mod traffic;
 
 use bytes::Bytes;
-use faregate::chat::UsageReport;
+use faregate::chat::{RouterTold, UsageReport};
 use faregate::dialect::{DialectId, Operation, Tap, UpstreamError};
 use proptest::prelude::*;
 use smallvec::SmallVec;
@@ -16,6 +16,8 @@ struct Told {
     usage: UsageReport,
     error: Option<UpstreamError>,
     model: Option<String>,
+    router: Option<RouterTold>,
+    served_by: Option<String>,
     content: bool,
     ended: bool,
     events: bool,
@@ -25,7 +27,17 @@ struct Told {
 
 /// Runs a response through a tap, cut at `cuts`.
 fn run(operation: Operation, events: bool, strip: bool, body: &[u8], cuts: &[usize]) -> Told {
-    let mut tap = Tap::new(operation.dialect(), operation, events, strip);
+    run_by(Tap::new(operation.dialect(), operation, events, strip), strip, body, cuts)
+}
+
+/// The same with a router that was asked for Faregate's own sake.
+fn run_router(operation: Operation, events: bool, strip: bool, body: &[u8], cuts: &[usize]) -> Told {
+    let tap = Tap::new(operation.dialect(), operation, events, strip).expecting_router(true);
+    run_by(tap, true, body, cuts)
+}
+
+/// `holds`: it may hold back what is not complete.
+fn run_by(mut tap: Tap, holds: bool, body: &[u8], cuts: &[usize]) -> Told {
     let mut out: SmallVec<[Bytes; 4]> = SmallVec::new();
     let (mut from, mut fed) = (0, 0);
     let mut seen_at = None;
@@ -33,7 +45,7 @@ fn run(operation: Operation, events: bool, strip: bool, body: &[u8], cuts: &[usi
         let piece = Bytes::copy_from_slice(&body[from..to]);
         fed += piece.len();
         tap.feed(piece, &mut out);
-        if !strip {
+        if !holds {
             // Nothing is held back.
             assert_eq!(out.iter().map(Bytes::len).sum::<usize>(), fed);
         }
@@ -48,6 +60,8 @@ fn run(operation: Operation, events: bool, strip: bool, body: &[u8], cuts: &[usi
         usage: tap.usage(),
         error: tap.error().cloned(),
         model: tap.served_model().map(str::to_owned),
+        router: tap.router().cloned(),
+        served_by: tap.served_by().map(str::to_owned),
         content: tap.content_started(),
         ended: tap.ended(),
         events: tap.is_event_stream(),
@@ -73,18 +87,22 @@ impl Seeded {
     }
 }
 
+type Reading = fn(Operation, bool, bool, &[u8], &[usize]) -> Told;
+
 /// Compares every split with the response in one piece. Where content is first seen, a split may only be later than
 /// the first cut after the event that brought it.
 fn check(id: &str, operation: Operation, events: bool, body: &[u8], splits: &[Vec<usize>]) {
-    for strip in [false, true] {
-        let whole = run(operation, events, strip, body, &[]);
+    let readings: [(&str, Reading, bool); 3] =
+        [("plain", run, false), ("stripped", run, true), ("of a router", run_router, true)];
+    for (name, read, strip) in readings {
+        let whole = read(operation, events, strip, body, &[]);
         if !strip {
             assert_eq!(whole.out, body, "{id}: bytes changed");
         }
         for cuts in splits {
-            let mut split = run(operation, events, strip, body, cuts);
+            let mut split = read(operation, events, strip, body, cuts);
             split.until_content = whole.until_content;
-            assert_eq!(split, whole, "{id}, strip {strip}, cut at {cuts:?}");
+            assert_eq!(split, whole, "{id}, {name}, cut at {cuts:?}");
         }
     }
 }
@@ -171,6 +189,7 @@ fn stripping_takes_the_usage_chunk_alone() {
 }
 
 const USAGE: &str = r#"{"choices":[],"usage":{"prompt_tokens":5,"completion_tokens":2,"total_tokens":7}}"#;
+const ROUTER: &str = r#""openrouter_metadata":{"region":"iad","generation_time":7,"summary":"}"}"#;
 const TEXT: &str = r#"{"model":"m","choices":[{"index":0,"delta":{"content":"\"usage\" [DONE] \"error\""}}]}"#;
 
 /// Fields, comments and data that make up the events of a stream.
@@ -182,6 +201,12 @@ fn line() -> impl Strategy<Value = String> {
         Just("data: {\"choices\":[],".to_owned()),
         Just("data: \"usage\":{\"prompt_tokens\":5,\"completion_tokens\":2,\"total_tokens\":7}}".to_owned()),
         Just("data: {\"choices\":[{\"delta\":{\"role\":\"assistant\",\"content\":\"\"}}]}".to_owned()),
+        Just(format!("data: {TEXT}").replace("{\"model", &format!("{{{ROUTER},\"model"))),
+        Just(format!("data: {{\"choices\":[], {ROUTER} }}")),
+        Just(format!("data: {{\"type\":\"message_stop\",{ROUTER}}}")),
+        Just(format!("data: {{\"type\":\"response.completed\",\"response\":{{{ROUTER},\"id\":1}}}}")),
+        Just(format!("data: {{{ROUTER}")),
+        Just(format!("data: ,{ROUTER}}}")),
         Just("data: [DONE]".to_owned()),
         Just("data".to_owned()),
         Just("data:".to_owned()),

@@ -1,5 +1,6 @@
 //! Broken and odd HTTP/2 frames, byte by byte, each against the rule of RFC 9113 that says what must follow. There is
-//! no conformance tool for HTTP/2 in the package registries that we build from, so these cases are our own.
+//! no conformance tool for HTTP/2 in the package registries that we build from, so these cases are our own;
+//! `ops_h2_peer` lets a client of other origin have its say.
 
 mod support;
 

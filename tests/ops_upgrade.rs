@@ -186,6 +186,8 @@ fn a_next_process_that_cannot_start_changes_nothing() {
     let mut first = Faregate::start(&config(&upstream));
     let good = std::fs::read_to_string(first.config_file()).unwrap();
     std::fs::write(first.config_file(), "server: { upgrade_socket: upgrade.sock, listen: nowhere }").unwrap();
+    // From then on it hears signals.
+    get(first.admin, "/readyz").expect(200);
     first.signal("USR2");
     first.wait_logged("the process that was to take over failed");
     post(first.api, "/v1/chat/completions", BODY).expect(200);

@@ -16,15 +16,19 @@ pub fn tap(data: &[u8]) {
     let (choices, body) = Choices::take(data, 5);
     let operation = OPERATIONS[choices.byte(4) % OPERATIONS.len()];
     let events = choices.byte(4) & 8 == 0;
-    for strip in [false, true] {
+    for (strip, of_router) in [(false, false), (true, false), (true, true)] {
         let run = |pieces: &[&[u8]]| {
             let mut tap = Tap::new(operation.dialect(), operation, events, strip);
+            if of_router {
+                tap = tap.expecting_router(true);
+            }
             let mut out: SmallVec<[Bytes; 4]> = SmallVec::new();
             for piece in pieces {
                 tap.feed(Bytes::copy_from_slice(piece), &mut out);
             }
             tap.finish(&mut out);
-            let said = (tap.usage(), tap.error().cloned(), tap.served_model().map(str::to_owned));
+            let said =
+                (tap.usage(), tap.error().cloned(), tap.served_model().map(str::to_owned), tap.router().cloned());
             (out.concat(), said, tap.content_started(), tap.ended(), tap.is_event_stream())
         };
         let whole = run(&[body]);

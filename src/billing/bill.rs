@@ -15,7 +15,9 @@ const OTHER: &str = "other";
 
 /// Follows the name of a model (of a provider, where a bill is by provider alone) in the line of duplicates that were
 /// sent to compare with: they cost money and are no calls of clients.
-const PROBES: &str = " (probes)";
+pub(super) const PROBES: &str = " (probes)";
+/// The app that they are counted under.
+pub(super) const PROBING_APP: &str = "faregate-probe";
 
 /// Values of [`Dimension::Measure`].
 pub(super) const TOKENS: &str = "tokens";
@@ -111,8 +113,7 @@ impl Bill {
             self.day.0 = Some(day);
         }
         self.key.clear();
-        let by = |wanted| self.by.iter().find(|dimension| **dimension == wanted);
-        let marked = by(Dimension::Model).or_else(|| by(Dimension::Provider));
+        let marked = marked(&self.by);
         for dimension in &self.by {
             let name = match dimension {
                 Dimension::Provider => record.provider.as_ref().map(Text::as_str),
@@ -125,7 +126,7 @@ impl Bill {
                     charged.then_some(if record.usage.is_some() { TOKENS } else { REQUESTS })
                 }
             };
-            match name.filter(|_| record.probe && Some(dimension) == marked) {
+            match name.filter(|_| record.probe && Some(*dimension) == marked) {
                 Some(name) => push(&mut self.key, Some(&[name, PROBES].concat())),
                 None => push(&mut self.key, name),
             }
@@ -201,6 +202,11 @@ impl Bill {
         });
         &mut self.groups[at].tally
     }
+}
+
+/// The name that duplicates are marked by in a bill by these.
+pub(super) fn marked(by: &[Dimension]) -> Option<Dimension> {
+    [Dimension::Model, Dimension::Provider].into_iter().find(|dimension| by.contains(dimension))
 }
 
 /// Appends a name to a key: its length (0 where there is none) and itself, so that no two lists of names share a key.

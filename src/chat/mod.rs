@@ -4,8 +4,10 @@
 
 mod charge;
 mod money;
+mod router;
 mod usage;
 
 pub use charge::{ServiceTier, StatedCost};
 pub use money::{Money, decimal};
+pub use router::RouterTold;
 pub use usage::{Usage, UsageReport};

@@ -87,6 +87,29 @@ fn print(text: &str) {
     let _gone = out.write_all(text.as_bytes()).and_then(|()| out.flush());
 }
 
+/// How a command writes what it has found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Format {
+    /// For people.
+    Table,
+    /// For programs.
+    Json,
+}
+
+/// Prints what a command has found, or why it has found nothing.
+fn show(found: Result<String, String>) -> ExitCode {
+    match found {
+        Ok(text) => {
+            print(&text);
+            ExitCode::SUCCESS
+        }
+        Err(why) => {
+            eprintln!("faregate: {why}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
 /// The file that a path on the command line means: itself, or a directory's `faregate.yaml`.
 fn config_file(path: &Path) -> PathBuf {
     if path.is_dir() { path.join("faregate.yaml") } else { path.to_owned() }

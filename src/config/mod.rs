@@ -32,7 +32,7 @@ mod walk;
 pub use environment::environment;
 pub use file::Config;
 pub use load::{Checked, MAX_FILE, Overrides, Surroundings, check, check_file, check_typed, load, parse, unreadable};
-pub use presets::{Preset, Presets};
+pub use presets::{Preset, Presets, RouterMetadata};
 pub use prices::{CheckedPrices, check_prices, check_prices_file};
 pub use problem::{Place, Problem, Problems, Severity};
 pub use reference::reference;

@@ -33,6 +33,8 @@ pub struct Preset {
     pub default_headers: BTreeMap<String, String>,
     /// Whether streams report usage. Default `ask`.
     pub stream_usage: Option<StreamUsage>,
+    /// How a router is asked to tell of its own part in a call.
+    pub router_metadata: Option<RouterMetadata>,
     /// Models that this provider serves, for vendors that own their models' names.
     pub models: Vec<String>,
     /// Further names: of the preset, and of the path prefix (`/{alias}/...`).
@@ -45,6 +47,19 @@ pub struct Preset {
     pub note: Option<String>,
     /// Where the facts stand.
     pub doc: Option<String>,
+}
+
+/// A header by which a router is asked to tell of its own part in a call.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RouterMetadata {
+    /// Its name, in lower case.
+    pub header: String,
+    /// Its value.
+    pub value: String,
+    /// Other names of it: a client that sends one of these has decided for itself.
+    #[serde(default)]
+    pub also: Vec<String>,
 }
 
 /// All presets by name.

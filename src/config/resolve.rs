@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::environment;
 use super::file::{AuthScheme, Config, Credentials, DialectName, Provider, SecretSource, StreamUsage};
-use super::presets::{Preset, Presets};
+use super::presets::{Preset, Presets, RouterMetadata};
 
 /// A provider with its preset's facts filled in.
 #[derive(Debug, Clone, PartialEq)]
@@ -23,6 +23,8 @@ pub struct ResolvedProvider {
     pub auth: BTreeMap<DialectName, AuthScheme>,
     /// Headers that are sent where the client does not send them itself.
     pub default_headers: BTreeMap<String, String>,
+    /// How it is asked to tell of its own part in a call, unless that is turned off.
+    pub router_metadata: Option<RouterMetadata>,
     /// The user's keys over the preset's. `auth` (the main dialect's), `stream_usage` and `models` are always there; `simulate` exactly
     /// for the built-in simulated provider; `credentials` is missing only where no key is known (then the client's
     /// own goes through when the call was addressed to this provider by its path).
@@ -63,6 +65,9 @@ pub fn resolve_with(config: &Config, env: &dyn Fn(&str) -> Option<String>) -> Ve
             endpoints,
             auth,
             default_headers: preset.map(|p| p.default_headers.clone()).unwrap_or_default(),
+            router_metadata: preset
+                .and_then(|p| p.router_metadata.clone())
+                .filter(|_| provider.router_metadata != Some(false)),
             provider: merge(provider, preset, env),
         });
     }

@@ -4,7 +4,8 @@
 //! the JSON, never through a binary float. A new word is one more arm of a `match`.
 
 use super::json::{self, Members};
-use crate::chat::{Money, ServiceTier, StatedCost};
+use super::router;
+use crate::chat::{Money, RouterTold, ServiceTier, StatedCost};
 
 /// Longest name of a serving provider that is kept.
 const MAX_NAME: usize = 128;
@@ -20,7 +21,10 @@ pub(super) struct Charge {
     upstream: Option<Money>,
     byok: bool,
     pub(super) tier: ServiceTier,
-    pub(super) served_by: Option<String>,
+    served_by: Option<String>,
+    pub(super) router: Option<RouterTold>,
+    /// Who served, by the router's own account; counts where nothing else says so.
+    routed_to: Option<String>,
 }
 
 impl Charge {
@@ -28,6 +32,11 @@ impl Charge {
     pub(super) fn stated(&self) -> Option<StatedCost> {
         let amount = self.amount.or(self.upstream.filter(|_| self.byok).map(|_| Money::ZERO))?;
         Some(StatedCost { amount, upstream: self.upstream, byok: self.byok })
+    }
+
+    /// Who served the call.
+    pub(super) fn served_by(&self) -> Option<&str> {
+        self.served_by.as_deref().or(self.routed_to.as_deref())
     }
 
     /// Takes over what a `usage` object says; `used`: it counts any tokens.
@@ -70,6 +79,11 @@ impl Charge {
             b"service_tier" => self.note_tier(value),
             b"provider" if self.served_by.is_none() && value.len() <= MAX_NAME => {
                 self.served_by = json::text(value).filter(|name| !name.is_empty()).map(|name| name.into_owned());
+            }
+            key if *key == *router::MEMBER.as_bytes() => {
+                if let Some((told, by)) = router::read(value) {
+                    (self.router, self.routed_to) = (Some(told), by);
+                }
             }
             _ => {}
         }

@@ -36,6 +36,8 @@ fn fail<T>(offset: usize, problem: JsonProblem) -> Result<T, JsonError> {
 pub(super) struct Member<'a> {
     /// The key as it was written, without its quotes.
     key: &'a [u8],
+    /// Where the key's opening quote stands.
+    pub(super) start: usize,
     /// Where the value stands, quotes and brackets included.
     pub(super) span: Range<usize>,
     /// The value's bytes.
@@ -105,6 +107,7 @@ impl<'a> Members<'a> {
             (None, _) => return fail(self.at, JsonProblem::Truncated),
         }
         self.state = State::Later;
+        let place = self.at;
         let key = self.key()?;
         self.at = skip_space(self.bytes, self.at);
         match self.bytes.get(self.at) {
@@ -114,7 +117,7 @@ impl<'a> Members<'a> {
         }
         let start = self.at;
         self.at = skip_value(self.bytes, start)?;
-        Ok(Some(Member { key, span: start..self.at, value: &self.bytes[start..self.at] }))
+        Ok(Some(Member { key, start: place, span: start..self.at, value: &self.bytes[start..self.at] }))
     }
 
     /// The first byte after the object, once `next` has answered `None`.

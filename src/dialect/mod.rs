@@ -12,12 +12,14 @@
 //! - [`native`]: the same for APIs of vendors' own, which are passed through.
 //! - [`decode_error`], [`encode_error`], [`encode_stream_error`]: errors in and out.
 //! - `openai/` and `anthropic/`: what the two families say differently.
+//! - `router` and `excise`: what a router tells of its own part, and how that is taken out again.
 //! - `json`, `walk`, `sse`: reading JSON in place, JSON in pieces, and server-sent events.
 
 mod anthropic;
 mod charge;
 mod effects;
 mod error;
+mod excise;
 mod ids;
 mod json;
 mod native;
@@ -25,6 +27,7 @@ mod openai;
 mod patch;
 mod prefix;
 mod recognise;
+mod router;
 mod sample;
 mod scan;
 mod sse;

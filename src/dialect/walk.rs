@@ -45,7 +45,7 @@ pub(super) struct Walker {
     /// Values that were picked, one after the other.
     values: Vec<u8>,
     /// Where in `values` each key's stands.
-    found: SmallVec<[Option<Range<usize>>; 12]>,
+    found: SmallVec<[Option<Range<usize>>; 13]>,
     /// Which keys were met, one bit each, whatever became of their values.
     met: u64,
 }
@@ -144,7 +144,7 @@ impl Walker {
     /// Reads an object that is there in one piece, as most are, member by member; where it ends. `None` when it is not,
     /// or is not as it should be: then it is read as it comes.
     fn whole(&mut self, bytes: &[u8]) -> Option<usize> {
-        let mut at: SmallVec<[Option<Range<usize>>; 12]> = smallvec![None; self.picks.keys.len()];
+        let mut at: SmallVec<[Option<Range<usize>>; 13]> = smallvec![None; self.picks.keys.len()];
         let mut members = Members::open(bytes, 0).ok()?;
         while let Some(member) = members.next().ok()? {
             let Some(index) = self.picks.keys.iter().position(|key| key.as_bytes() == member.written_key()) else {

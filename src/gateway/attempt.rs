@@ -107,15 +107,18 @@ impl<'a> Attempt<'a> {
         let head = self.head(&key, addressed, exchange);
         let (mut conn, head) = self.exchange(&head, &body, exchange).await?;
         exchange.response_head(head.status);
+        let asks_router = self.asks_router().is_some();
+        let encoded = head.headers.get("content-encoding").is_some_and(|e| !e.eq_ignore_ascii_case(b"identity"));
         if !(200..300).contains(&head.status) {
             let refusal = Refusal::of_status(head.status).map(|refusal| refusal.with_key(&key));
-            let (tap, rewritten, held, ended, received) = (None, false, SmallVec::new(), false, Instant::now());
+            // Errors tell of a router's part too.
+            let tap = (asks_router && !encoded).then(Tap::of_refusal);
+            let (rewritten, held, ended, received) = (tap.is_some(), SmallVec::new(), false, Instant::now());
             return Ok(Box::new(Ready { conn, head, tap, rewritten, held, ended, refusal, received }));
         }
         let stream = is_event_stream(&head);
-        let encoded = head.headers.get("content-encoding").is_some_and(|e| !e.eq_ignore_ascii_case(b"identity"));
-        let rewritten = strip && stream && !encoded;
-        let mut tap = (!encoded).then(|| Tap::new(self.call.dialect, self.call.operation, stream, rewritten));
+        let rewritten = (strip && stream || asks_router) && !encoded;
+        let mut tap = (!encoded).then(|| self.tap(stream, strip && stream, asks_router));
         let mut held = SmallVec::new();
         let mut ended = false;
         let mut refusal = None;
@@ -160,6 +163,27 @@ impl<'a> Attempt<'a> {
             && self.target.provider.stream_usage == StreamUsage::Ask
     }
 
+    /// How the target's router is asked to tell of its own part in the call, unless the client or the operator has
+    /// decided on that.
+    fn asks_router(&self) -> Option<(&str, &str)> {
+        let ask = self.target.provider.router_metadata.as_ref()?;
+        let tells = matches!(
+            self.call.operation,
+            Operation::Chat | Operation::Responses | Operation::Completions | Operation::Messages
+        );
+        let decided = |name: &String| {
+            let configured = self.target.provider.headers.iter().any(|(set, _)| **set == **name);
+            configured || self.call.head.headers.get(name).is_some()
+        };
+        let asks = tells && !decided(&ask.header) && !ask.also.iter().any(decided);
+        asks.then_some((&*ask.header, &*ask.value))
+    }
+
+    fn tap(&self, stream: bool, strip: bool, asks_router: bool) -> Tap {
+        let tap = Tap::new(self.call.dialect, self.call.operation, stream, strip);
+        if self.target.provider.router_metadata.is_none() { tap } else { tap.expecting_router(asks_router) }
+    }
+
     fn head(&self, key: &KeyInjection, addressed: bool, exchange: &Exchange) -> OutHead {
         let call = self.call;
         let provider = &self.target.provider;
@@ -175,6 +199,7 @@ impl<'a> Attempt<'a> {
             guarded: !call.gateway.keys.is_open(),
             set: &provider.headers,
             defaults: &provider.default_headers,
+            asks: self.asks_router(),
             app_header: &call.gateway.settings.app_header,
             request_id: exchange.request_id(),
             traceparent,
@@ -237,13 +262,13 @@ impl Ready {
     pub(super) async fn into_failure(mut self: Box<Self>, refusal: Refusal) -> Box<Failure> {
         let mut size: usize = self.held.iter().map(Bytes::len).sum();
         let read = {
-            let Self { conn, held, ended, .. } = &mut *self;
+            let Self { conn, tap, held, ended, .. } = &mut *self;
             let rest = pin!(async {
                 while !*ended && size < MAX_REFUSAL {
                     let mut raw: SmallVec<[Bytes; 4]> = SmallVec::new();
                     let going_on = conn.chunks(&mut raw).await?;
                     size += raw.iter().map(Bytes::len).sum::<usize>();
-                    held.extend(raw);
+                    feed(tap, &mut raw, held, going_on);
                     *ended = !going_on;
                 }
                 Ok::<_, ExchangeError>(())

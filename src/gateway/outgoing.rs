@@ -14,6 +14,8 @@ pub(super) struct Outgoing<'a> {
     pub(super) set: &'a [(Box<str>, Box<str>)],
     /// Headers that the provider needs and that the client may have sent itself.
     pub(super) defaults: &'a [(Box<str>, Box<str>)],
+    /// Asks for something that the client did not ask for.
+    pub(super) asks: Option<(&'a str, &'a str)>,
     pub(super) app_header: &'a str,
     pub(super) request_id: &'a str,
     /// Replaces the client's, whose trace it continues.
@@ -52,6 +54,9 @@ impl Outgoing<'_> {
             if self.headers.get(name).is_none() {
                 http1::write_header(&mut out, name.as_bytes(), value.as_bytes());
             }
+        }
+        if let Some((name, value)) = self.asks {
+            http1::write_header(&mut out, name.as_bytes(), value.as_bytes());
         }
         if self.read {
             out.extend_from_slice(b"accept-encoding: identity\r\n");
@@ -105,6 +110,7 @@ mod tests {
             guarded,
             set: &set,
             defaults: &defaults,
+            asks: Some(("x-tell", "all")),
             app_header: "x-faregate-app",
             request_id: "id",
             traceparent: Some(b"tp"),
@@ -136,7 +142,7 @@ mod tests {
         );
         assert_eq!(
             out,
-            "X-Version: 2\r\nX-Keep: yes\r\nx-set: ours\r\naccept-encoding: identity\r\nx-request-id: id\r\ntraceparent: tp\r\n"
+            "X-Version: 2\r\nX-Keep: yes\r\nx-set: ours\r\nx-tell: all\r\naccept-encoding: identity\r\nx-request-id: id\r\ntraceparent: tp\r\n"
         );
     }
 

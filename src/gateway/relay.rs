@@ -28,6 +28,9 @@ use crate::upstream::{Conn, Patience, within};
 /// The rest of a stream whose client is gone is read for so long at most.
 const DRAIN: Duration = Duration::from_secs(30);
 
+/// A client that kept the provider's answer waiting for longer in all has blurred the provider's own time.
+const UNHURRIED: Duration = Duration::from_millis(1);
+
 /// Sends an answer to the client until it ends, however it ends.
 pub(super) async fn run<D: Downstream>(
     call: &Call<'_>,
@@ -63,6 +66,7 @@ pub(super) async fn run<D: Downstream>(
         answer.header("trailer", report::ANNOUNCED);
     }
     down.start(&answer);
+    let mut kept_waiting = Duration::ZERO;
     let mut raw: SmallVec<[Bytes; 4]> = SmallVec::new();
     let mut patience = Patience::default();
     let outcome = loop {
@@ -70,6 +74,9 @@ pub(super) async fn run<D: Downstream>(
         if ended && let Some(conn) = conn.take() {
             // The provider has said everything: a client that takes it slowly keeps no connection from other calls.
             trailers = conn.trailers().cloned();
+            if kept_waiting < UNHURRIED && tap.as_ref().is_some_and(|tap| tap.router().is_some()) {
+                exchange.round_trip(conn.round_trip());
+            }
             conn.release();
             exchange.answer_complete(received);
             if !std::mem::replace(&mut noted, true) {
@@ -85,6 +92,7 @@ pub(super) async fn run<D: Downstream>(
         let end = if ended { End::Now(trailers.as_ref()) } else { End::NotYet };
         let (sent, waited) = noting_waits(pin!(down.send(&out, end))).await;
         exchange.chunk_in_out(received.elapsed().saturating_sub(waited));
+        kept_waiting += waited;
         if sent.is_err() {
             break Outcome::ClientDisconnected;
         }
@@ -132,9 +140,8 @@ pub(super) async fn run<D: Downstream>(
                 };
                 verdict.overturn();
                 feed(&mut tap, &mut raw, &mut out, true);
-                // Inside an event nothing can be added that the client's parser would understand; where events are
-                // held back until they are whole, the client never saw its beginning.
-                let mid_event = !rewritten && tap.as_ref().is_some_and(Tap::mid_event);
+                // Inside an event nothing can be added that the client's parser would understand.
+                let mid_event = tap.as_ref().is_some_and(Tap::mid_event);
                 tracing::debug!(target: "faregate::call", request_id = exchange.request_id(), %error, source = ?error.source, "broken stream");
                 if stream && is_events(tap.as_ref()) && !mid_event {
                     let event =
@@ -224,6 +231,7 @@ pub(super) fn note(tap: Option<&Tap>, exchange: &mut Exchange) {
     if let Some(tap) = tap {
         exchange.set_usage(tap.usage_at_end(exchange.bytes_in()));
         exchange.set_charge(tap.stated_cost(), tap.service_tier(), tap.served_by());
+        exchange.set_router(tap.router());
         if let Some(model) = tap.served_model() {
             exchange.set_served_model(model);
         }

@@ -80,6 +80,7 @@ pub(super) struct Call {
     pub(super) last_content: Option<Instant>,
     pub(super) usage: UsageReport,
     pub(super) charge: Charge,
+    pub(super) router: super::router::RouterPart,
     /// The provider's last byte arrived.
     pub(super) answer_complete: Option<Instant>,
     /// Its part in a comparison with a direct target.
@@ -130,6 +131,7 @@ impl Exchange {
             last_content: None,
             usage: UsageReport::Unknown,
             charge: Charge::default(),
+            router: Default::default(),
             answer_complete: None,
             pairing: None,
             assessed: None,

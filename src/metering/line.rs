@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::clock::write_rfc3339;
 use super::cost::CostRecord;
 use super::record::{AttemptRecord, Overhead, Record};
+use super::router::RouterRecord;
 use crate::chat::{Money, Usage};
 
 /// Appends `,"name":` (or `{"name":` for the first) and a value.
@@ -45,6 +46,7 @@ impl Record<'_> {
         field!(out, "usage_state", Word(self.usage_state.as_str()));
         field!(out, "cost", self.cost.as_ref());
         field!(out, "served_by", self.served_by);
+        field!(out, "router", self.router.as_ref());
         field!(out, "service_tier", Word(self.service_tier));
         field!(out, "ttft_ms", self.ttft.map(Millis));
         field!(out, "client_ttft_ms", self.client_ttft.map(Millis));
@@ -230,6 +232,16 @@ impl Value for CostRecord {
         field!(out, "effective", self.effective);
         field!(out, "cost_source", self.cost_source.map(Word));
         field!(out, "unpriced", self.unpriced.as_deref());
+        out.push(b'}');
+    }
+}
+
+impl Value for RouterRecord<'_> {
+    fn write(&self, out: &mut Vec<u8>) {
+        field!(out, "{", "generation_ms", self.generation.map(Millis));
+        field!(out, "region", self.region);
+        field!(out, "round_trip_ms", self.round_trip.map(Millis));
+        field!(out, "hop_ms", self.hop.map(Millis));
         out.push(b'}');
     }
 }

@@ -9,6 +9,7 @@ use smallvec::SmallVec;
 use super::cost::CostRecord;
 use super::exchange::{Attempt, Call};
 use super::outcome::Outcome;
+use super::router::RouterRecord;
 use crate::chat::{Usage, UsageReport};
 
 /// One call, as it is written. Absent facts are `null`, never zero.
@@ -54,6 +55,8 @@ pub struct Record<'a> {
     pub cost: Option<CostRecord>,
     /// Who served the call behind a router, as the answer says.
     pub served_by: Option<&'a str>,
+    /// What a router told of its own part, where one did.
+    pub router: Option<RouterRecord<'a>>,
     /// The tier of service, as far as it decides the price.
     pub service_tier: &'static str,
     /// Streams: from the request sent to the provider to the first content.
@@ -154,6 +157,7 @@ impl<'a> Record<'a> {
             usage_state,
             cost,
             served_by: call.charge.served_by.as_deref(),
+            router: call.router_record(),
             service_tier: call.charge.tier.as_str(),
             ttft: call.ttft(),
             client_ttft: call.client_ttft(),

@@ -1,7 +1,7 @@
 //! `requested_model`: the model as the client named it, bounded to names that an operator wrote down.
 //!
 //! A name is exposed when it is the call's `model` anyway or stands in the configuration; all else is `other`. Counters
-//! are kept by what was asked, so that a name is looked up once and not with every call.
+//! are kept by what was asked, so that mostly a call compares one name and looks nothing up.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, OnceLock};
@@ -31,14 +31,22 @@ impl Configured {
 pub(super) struct ByRequested {
     /// Those that asked for what they got.
     same: Requests,
-    /// The first alias, which is mostly the only one, and all others.
-    first: OnceLock<(Arc<str>, Requests)>,
-    more: RwLock<HashMap<Arc<str>, Arc<Requests>, RandomState>>,
+    /// What the first other one asked for, which is mostly the only one.
+    first: OnceLock<First>,
+    by_label: RwLock<HashMap<Arc<str>, Arc<Requests>, RandomState>>,
 }
+
+struct First {
+    asked: Option<Box<str>>,
+    label: Arc<str>,
+    requests: Arc<Requests>,
+}
+
+type ByOutcome = [OnceLock<Counter>; OUTCOMES];
 
 /// By dialect and stream, then by outcome.
 #[derive(Default)]
-struct Requests([[OnceLock<Box<[OnceLock<Counter>; OUTCOMES]>>; 2]; DialectId::ALL.len()]);
+struct Requests([[OnceLock<Box<ByOutcome>>; 2]; DialectId::ALL.len()]);
 
 /// What a call is counted by, its app and target apart.
 #[derive(Clone, Copy)]
@@ -59,25 +67,28 @@ impl ByRequested {
         configured: &Configured,
         make: impl Fn([&str; 4]) -> Counter,
     ) {
-        let count = |requests: &Requests, name: &str| requests.counter(asked, name, &make).inc();
+        let count = |requests: &Requests, label: &str| requests.counter(asked, label, &make).inc();
         if asked.model.unwrap_or(NONE) == got {
             return count(&self.same, got);
         }
-        if let Some((name, requests)) = self.first.get().filter(|(name, _)| asked.model == Some(name)) {
-            return count(requests, name);
+        if let Some(first) = self.first.get().filter(|first| first.asked.as_deref() == asked.model) {
+            return count(&first.requests, &first.label);
         }
         let label = asked.model.map_or(NONE, |model| if configured.0.load().contains(model) { model } else { OTHER });
-        if asked.model == Some(label) {
-            let (name, requests) = self.first.get_or_init(|| (label.into(), Requests::default()));
-            if **name == *label {
-                return count(requests, name);
-            }
-        }
-        if let Some(requests) = self.more.read().get(label) {
-            return count(requests, label);
-        }
-        let requests = Arc::clone(self.more.write().entry(label.into()).or_default());
+        let requests = self.labelled(label);
+        self.first.get_or_init(|| First {
+            asked: asked.model.map(Box::from),
+            label: label.into(),
+            requests: Arc::clone(&requests),
+        });
         count(&requests, label);
+    }
+
+    fn labelled(&self, label: &str) -> Arc<Requests> {
+        if let Some(requests) = self.by_label.read().get(label) {
+            return Arc::clone(requests);
+        }
+        Arc::clone(self.by_label.write().entry(label.into()).or_default())
     }
 }
 

@@ -87,6 +87,7 @@ impl Call {
         if let Some(tpot) = self.time_per_output_token() {
             series.tpot(m).observe(tpot);
         }
+        self.count_router(m, &series);
         if meter.gen_ai && last.is_some() {
             self.count_gen_ai(m, &series, outcome, duration);
         }

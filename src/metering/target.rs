@@ -111,6 +111,7 @@ pub(super) struct Series {
     duration: [OnceLock<Histogram>; 2],
     ttft: OnceLock<Histogram>,
     tpot: OnceLock<Histogram>,
+    router_hop: OnceLock<Histogram>,
     attempts: [OnceLock<Counter>; OUTCOMES],
     usage_unknown: OnceLock<Counter>,
     pub(super) gen_ai: OnceLock<Box<GenAiSeries>>,
@@ -139,6 +140,7 @@ impl Series {
             duration: Default::default(),
             ttft: OnceLock::new(),
             tpot: OnceLock::new(),
+            router_hop: OnceLock::new(),
             attempts: Default::default(),
             usage_unknown: OnceLock::new(),
             gen_ai: OnceLock::new(),
@@ -158,6 +160,10 @@ impl Series {
 
     pub(super) fn tpot(&self, m: &Metrics) -> &Histogram {
         self.tpot.get_or_init(|| m.tpot.with([&self.provider, &self.model]))
+    }
+
+    pub(super) fn router_hop(&self, m: &Metrics) -> &Histogram {
+        self.router_hop.get_or_init(|| m.router_hop.with([&self.provider]))
     }
 
     pub(super) fn attempts(&self, m: &Metrics, outcome: Outcome) -> &Counter {

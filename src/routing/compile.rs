@@ -203,6 +203,7 @@ impl<'c> Compiler<'c> {
             auth,
             headers: pairs(&provider.headers),
             default_headers: pairs(&resolved.default_headers),
+            router_metadata: resolved.router_metadata.clone(),
             simulated: provider.simulate.clone(),
             stream_usage: provider.stream_usage.unwrap_or(StreamUsage::Ask),
             timeouts: Timeouts::resolve(&[provider.timeouts.as_ref(), Some(&self.config.defaults.timeouts)]),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::endpoint::Endpoint;
 use super::pattern::Pattern;
 use super::policy::Timeouts;
-use crate::config::file as config;
+use crate::config::{RouterMetadata, file as config};
 use crate::dialect::DialectId;
 
 /// A place that calls can go to.
@@ -25,6 +25,8 @@ pub struct Provider {
     pub headers: Box<[(Box<str>, Box<str>)]>,
     /// Headers for where the client sends none of that name; names in lower case.
     pub default_headers: Box<[(Box<str>, Box<str>)]>,
+    /// How it is asked to tell of its own part in a call, where it is a router and shall be asked.
+    pub router_metadata: Option<RouterMetadata>,
     /// Settings of the built-in simulated provider, when this is one.
     pub simulated: Option<config::Simulate>,
     /// Whether its streams report usage.

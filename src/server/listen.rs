@@ -96,6 +96,11 @@ impl Bound {
         Ok(Self { listener, address })
     }
 
+    /// Whether it is what a configured address asks for; port 0 asks for any.
+    pub(super) fn fits(&self, address: SocketAddr) -> bool {
+        self.address.ip() == address.ip() && (address.port() == 0 || self.address.port() == address.port())
+    }
+
     /// The listener itself.
     pub fn listener(&self) -> &StdListener {
         &self.listener

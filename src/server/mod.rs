@@ -13,6 +13,7 @@ mod inbound;
 mod listen;
 mod notify;
 mod paired;
+mod passed;
 mod reload;
 mod run;
 mod simulate;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
-use std::net::{SocketAddr, TcpListener as StdListener};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
@@ -21,6 +21,7 @@ use super::h2::H2App;
 use super::handover::{self, Old, Taken};
 use super::inbound::{Inbound, is_h2};
 use super::listen::{Accepting, Bound, ListenError};
+use super::passed::Passed;
 use super::reload::{self, LastReload, Reloader, Source};
 use super::simulate::{Simulated, SimulatedHost};
 use super::stop::Stop;
@@ -62,6 +63,9 @@ pub enum RunError {
         /// Why not.
         error: ListenError,
     },
+    /// The listeners that the service manager passed are not those of the configuration.
+    #[error("LISTEN_FDS: {0}")]
+    Passed(String),
     /// The listeners of a running process cannot be taken over.
     #[error("server.upgrade_socket: {0}")]
     Upgrade(String),
@@ -100,6 +104,7 @@ impl Handler for Api {
 /// # Errors
 /// Why it cannot start.
 pub fn run(options: &RunOptions) -> Result<(), RunError> {
+    let passed = Passed::from_environment().map_err(RunError::Passed)?;
     let source = Source::new(options.config.as_deref());
     let content = source.content();
     let (config, notes) = source.read(options.overrides).map_err(RunError::Config)?;
@@ -114,7 +119,7 @@ pub fn run(options: &RunOptions) -> Result<(), RunError> {
     let certificate = config.server.tls.clone().map(|files| Certificate::new(files).map(Arc::new)).transpose();
     let certificate = certificate.map_err(RunError::Tls)?;
     let acceptor = certificate.as_ref().map(|certificate| certificate.acceptor()).transpose().map_err(RunError::Tls)?;
-    let Listeners { api, admin, old } = Listeners::open(&config.server, options.upgrade)?;
+    let Listeners { api, admin, old } = Listeners::open(&config.server, options.upgrade, passed)?;
     let (api_address, admin_address) = (api.address, admin.address);
     telemetry.config_taken(live.table.generation, &live.table.hash);
 
@@ -205,12 +210,20 @@ struct Listeners {
 }
 
 impl Listeners {
-    fn open(server: &config::file::Server, upgrade: bool) -> Result<Self, RunError> {
+    /// Those of the process that runs, where one is to be relieved; else those that were passed; else new ones.
+    fn open(server: &config::file::Server, upgrade: bool, mut passed: Passed) -> Result<Self, RunError> {
         let taken = if upgrade { take(server.upgrade_socket.as_deref())? } else { None };
         let (api, admin, old) = match taken {
-            Some(Taken { api, admin, old }) => (Some(api), Some(admin), Some(old)),
-            None => (None, None, None),
+            Some(Taken { api, admin, old }) => (Bound::inherited(api).ok(), Bound::inherited(admin).ok(), Some(old)),
+            None => (passed.take(server.listen), passed.take(server.admin), None),
         };
+        if let Some(address) = passed.left_over().filter(|_| old.is_none()) {
+            return Err(RunError::Passed(format!(
+                "{address} is neither server.listen ({}) nor server.admin ({}); make `ListenStream=` and the \
+                 configuration agree",
+                server.listen, server.admin
+            )));
+        }
         Ok(Self { api: listener("listen", server.listen, api)?, admin: listener("admin", server.admin, admin)?, old })
     }
 }
@@ -229,14 +242,11 @@ fn take(socket: Option<&Path>) -> Result<Option<Taken>, RunError> {
 }
 
 /// The listener that was taken over where it is what the configuration wants, else a new one.
-fn listener(key: &'static str, address: SocketAddr, taken: Option<StdListener>) -> Result<Bound, RunError> {
-    let fits = |bound: &Bound| {
-        bound.address.ip() == address.ip() && (address.port() == 0 || bound.address.port() == address.port())
-    };
-    if let Some(bound) = taken.and_then(|taken| Bound::inherited(taken).ok()).filter(fits) {
-        return Ok(bound);
+fn listener(key: &'static str, address: SocketAddr, taken: Option<Bound>) -> Result<Bound, RunError> {
+    match taken.filter(|bound| bound.fits(address)) {
+        Some(bound) => Ok(bound),
+        None => Bound::open(address).map_err(|error| RunError::Listen { key, error }),
     }
-    Bound::open(address).map_err(|error| RunError::Listen { key, error })
 }
 
 /// Both listeners queue connections already, so whoever reads this may call.

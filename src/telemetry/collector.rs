@@ -1,25 +1,21 @@
-//! One `POST` at a time to an OpenTelemetry collector, on the caller's thread: HTTP/1.1, with TLS for `https`.
-//!
-//! Blocks, within bounds; only the exporter's own thread may call it. Each request has a connection of its own: it
-//! happens once a second at most. Start with [`Collector::post`].
+//! An OpenTelemetry collector, sent to on the caller's thread: only the exporter's own may do that. Start with
+//! [`Collector::post`].
 
-use std::io::{self, Read, Write};
-use std::net::{TcpStream, ToSocketAddrs};
+use std::io;
 use std::path::Path;
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use http::Method;
 
-const CONNECT: Duration = Duration::from_secs(5);
-/// One read or write.
-const PATIENCE: Duration = Duration::from_secs(10);
-/// From connected to the end of the answer.
-const TOTAL: Duration = Duration::from_secs(15);
-/// More of an answer is not read: only its head and a short report matter.
-const MOST: usize = 64 << 10;
+use crate::fetch::{Bounds, Site, SiteError};
+
+const BOUNDS: Bounds = Bounds {
+    connect: Duration::from_secs(5),
+    patience: Duration::from_secs(10),
+    total: Duration::from_secs(15),
+    // Only the head and a short report matter.
+    most: 1 << 20,
+};
 
 /// Where nothing can be sent.
 #[derive(Debug, thiserror::Error)]
@@ -42,11 +38,9 @@ pub enum CollectorError {
 
 /// A collector and what goes with every request to it.
 pub(super) struct Collector {
-    host: String,
-    port: u16,
-    tls: Option<(Arc<ClientConfig>, ServerName<'static>)>,
-    /// Request line and headers, up to the length.
-    head: Vec<u8>,
+    site: Site,
+    path: String,
+    headers: Vec<(String, String)>,
 }
 
 /// What it answered.
@@ -65,184 +59,59 @@ impl Collector {
         headers: &[(String, String)],
         ca: Option<&Path>,
     ) -> Result<Self, CollectorError> {
-        let wrong = || CollectorError::Endpoint(endpoint.into());
-        let uri: http::Uri = endpoint.trim().parse().map_err(|_| wrong())?;
-        let secure = match uri.scheme_str() {
-            Some("https") => true,
-            Some("http") => false,
-            _ => return Err(wrong()),
-        };
-        let authority =
-            uri.authority().filter(|a| !a.host().is_empty() && !a.as_str().contains('@')).ok_or_else(wrong)?;
-        let host = authority.host().trim_start_matches('[').trim_end_matches(']').to_owned();
-        let port = uri.port_u16().unwrap_or(if secure { 443 } else { 80 });
-        let base = uri.path().trim_end_matches('/');
+        let site = Site::new(endpoint, ca).map_err(|error| match error {
+            SiteError::Url => CollectorError::Endpoint(endpoint.into()),
+            SiteError::Certificates(reason) => {
+                let path = ca.map_or_else(|| "the system's roots".into(), |ca| ca.display().to_string());
+                CollectorError::Certificates { path, reason }
+            }
+        })?;
+        let base = site.path();
         let path = if base.ends_with(signal) { base.to_owned() } else { format!("{base}{signal}") };
-        let tls = if secure {
-            let name = ServerName::try_from(host.clone()).map_err(|_| wrong())?;
-            Some((Arc::new(client_config(ca)?), name))
-        } else {
-            None
-        };
-        let mut head = format!(
-            "POST {path} HTTP/1.1\r\nhost: {authority}\r\nuser-agent: faregate/{}\r\ncontent-type: application/json\r\nconnection: close\r\n",
-            env!("CARGO_PKG_VERSION")
-        )
-        .into_bytes();
+        let mut all = vec![("content-type".to_owned(), "application/json".to_owned())];
         for (name, value) in headers {
             let fits = http::HeaderName::try_from(name.as_str()).is_ok() && http::HeaderValue::try_from(value).is_ok();
             if !fits {
                 return Err(CollectorError::Header(name.clone()));
             }
-            head.extend_from_slice(format!("{name}: {value}\r\n").as_bytes());
+            all.push((name.clone(), value.clone()));
         }
-        Ok(Self { host, port, tls, head })
+        Ok(Self { site, path, headers: all })
     }
 
     /// Sends one JSON body and waits for the answer.
     pub(super) fn post(&self, body: &[u8]) -> io::Result<Reply> {
-        let socket = self.connect()?;
-        let mut request = self.head.clone();
-        request.extend_from_slice(format!("content-length: {}\r\n\r\n", body.len()).as_bytes());
-        request.extend_from_slice(body);
-        match &self.tls {
-            None => exchange(socket, &request),
-            Some((config, name)) => {
-                let client = ClientConnection::new(Arc::clone(config), name.clone()).map_err(io::Error::other)?;
-                exchange(StreamOwned::new(client, socket), &request)
-            }
-        }
+        let reply = self.site.ask(&Method::POST, &self.path, &self.headers, body, &BOUNDS)?;
+        let pause = reply.head.headers.get("retry-after").and_then(|value| std::str::from_utf8(value).ok());
+        Ok(Reply {
+            status: reply.head.status,
+            retry_after: pause.and_then(|pause| pause.trim().parse().ok()).map(Duration::from_secs),
+            body: reply.body,
+        })
     }
-
-    fn connect(&self) -> io::Result<TcpStream> {
-        let mut last = io::Error::new(io::ErrorKind::NotFound, "the collector's name has no address");
-        for address in (self.host.as_str(), self.port).to_socket_addrs()? {
-            match TcpStream::connect_timeout(&address, CONNECT) {
-                Ok(socket) => {
-                    socket.set_read_timeout(Some(PATIENCE))?;
-                    socket.set_write_timeout(Some(PATIENCE))?;
-                    socket.set_nodelay(true)?;
-                    return Ok(socket);
-                }
-                Err(error) => last = error,
-            }
-        }
-        Err(last)
-    }
-}
-
-fn client_config(ca: Option<&Path>) -> Result<ClientConfig, CollectorError> {
-    let wrong = |reason: String| CollectorError::Certificates {
-        path: ca.map_or_else(|| "the system's roots".into(), |ca| ca.display().to_string()),
-        reason,
-    };
-    let found: Vec<CertificateDer<'static>> = match ca {
-        Some(ca) => {
-            CertificateDer::pem_file_iter(ca).and_then(Iterator::collect).map_err(|error| wrong(error.to_string()))?
-        }
-        None => rustls_native_certs::load_native_certs().map_err(|error| wrong(error.to_string()))?,
-    };
-    let mut roots = RootCertStore::empty();
-    if roots.add_parsable_certificates(found).0 == 0 {
-        return Err(wrong("no certificate in it".into()));
-    }
-    let config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .map_err(|error| wrong(error.to_string()))?;
-    Ok(config.with_root_certificates(roots).with_no_client_auth())
-}
-
-fn exchange(mut stream: impl Read + Write, request: &[u8]) -> io::Result<Reply> {
-    stream.write_all(request)?;
-    stream.flush()?;
-    let deadline = Instant::now() + TOTAL;
-    let mut answer = Vec::new();
-    let mut piece = [0; 4096];
-    loop {
-        let read = stream.read(&mut piece);
-        let ended = match read {
-            Ok(n) => {
-                answer.extend_from_slice(&piece[..n]);
-                n == 0
-            }
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => false,
-            // A TLS peer that closes without a word; what it said before counts.
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => true,
-            Err(error) => return Err(error),
-        };
-        let over = answer.len() >= MOST || Instant::now() >= deadline;
-        if let Some(reply) = parse(&answer, ended || over)? {
-            return Ok(reply);
-        }
-        if ended || over {
-            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the collector broke off its answer"));
-        }
-    }
-}
-
-/// The answer, once all of it is here or there will be no more.
-fn parse(answer: &[u8], last: bool) -> io::Result<Option<Reply>> {
-    let mut fields = [httparse::EMPTY_HEADER; 64];
-    let mut head = httparse::Response::new(&mut fields);
-    let status = head.parse(answer).map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "not an HTTP answer"))?;
-    let (httparse::Status::Complete(at), Some(code)) = (status, head.code) else { return Ok(None) };
-    let field = |name: &str| {
-        let found = head.headers.iter().find(|field| field.name.eq_ignore_ascii_case(name))?;
-        std::str::from_utf8(found.value).ok()?.trim().parse::<u64>().ok()
-    };
-    let body = answer.get(at..).unwrap_or_default();
-    let whole = field("content-length").is_some_and(|length| body.len() as u64 >= length);
-    Ok((whole || last).then(|| Reply {
-        status: code,
-        retry_after: field("retry-after").map(Duration::from_secs),
-        body: body.to_vec(),
-    }))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn head(endpoint: &str) -> String {
-        let collector = Collector::new(endpoint, "/v1/traces", &[("x-key".into(), "k".into())], None).unwrap();
-        String::from_utf8(collector.head).unwrap()
+    #[test]
+    fn the_path_of_a_signal_is_added_once() {
+        let path = |endpoint| Collector::new(endpoint, "/v1/traces", &[], None).map(|collector| collector.path);
+        assert_eq!(path("http://c:4318").ok().as_deref(), Some("/v1/traces"));
+        assert_eq!(path("http://c/otlp/").ok().as_deref(), Some("/otlp/v1/traces"));
+        assert_eq!(path("http://[::1]:1/v1/traces").ok().as_deref(), Some("/v1/traces"));
     }
 
     #[test]
-    fn the_path_of_traces_is_added_once() {
-        assert!(head("http://c:4318").starts_with("POST /v1/traces HTTP/1.1\r\nhost: c:4318\r\n"));
-        assert!(head("http://c/otlp/").starts_with("POST /otlp/v1/traces HTTP/1.1\r\nhost: c\r\n"));
-        assert!(head("http://[::1]:1/v1/traces").starts_with("POST /v1/traces HTTP/1.1\r\nhost: [::1]:1\r\n"));
-        assert!(head("http://c").ends_with("x-key: k\r\n"));
-    }
-
-    #[test]
-    fn what_leads_nowhere_is_refused() {
-        for endpoint in ["", "c:4317", "grpc://c:4317", "http://", "http://u:p@c", "/v1/traces"] {
-            assert!(
-                matches!(Collector::new(endpoint, "/v1/traces", &[], None), Err(CollectorError::Endpoint(_))),
-                "{endpoint}"
-            );
-        }
+    fn what_cannot_be_sent_is_refused() {
+        let of = |endpoint, headers: &[(String, String)], ca| Collector::new(endpoint, "/v1/traces", headers, ca);
+        assert!(matches!(of("grpc://c:4317", &[], None), Err(CollectorError::Endpoint(_))));
         for (name, value) in [("a b", "c"), ("a", "b\r\nc: d"), ("", "x")] {
-            let headers = [(name.into(), value.into())];
-            assert!(matches!(Collector::new("http://c", "/v1/traces", &headers, None), Err(CollectorError::Header(_))));
+            let refused = of("http://c", &[(name.into(), value.into())], None);
+            assert!(matches!(refused, Err(CollectorError::Header(_))));
         }
-        let missing = Collector::new("https://c", "/v1/traces", &[], Some(Path::new("/nowhere/ca.pem")));
+        let missing = of("https://c", &[], Some(Path::new("/nowhere/ca.pem")));
         assert!(missing.is_err_and(|error| error.to_string().starts_with("/nowhere/ca.pem: ")));
-    }
-
-    #[test]
-    fn an_answer_is_whole_by_its_length_or_at_the_end() {
-        let text = b"HTTP/1.1 503 Busy\r\nretry-after: 7\r\ncontent-length: 2\r\n\r\n{}";
-        for cut in 0..text.len() {
-            assert!(parse(&text[..cut], false).unwrap().is_none(), "{cut}");
-        }
-        let reply = parse(text, false).unwrap().unwrap();
-        assert_eq!((reply.status, reply.retry_after, &*reply.body), (503, Some(Duration::from_secs(7)), &b"{}"[..]));
-        let open = b"HTTP/1.1 200 OK\r\n\r\n{";
-        assert!(parse(open, false).unwrap().is_none());
-        assert_eq!(parse(open, true).unwrap().unwrap().status, 200);
-        assert!(parse(b"SSH-2.0-x\r\n", true).is_err());
     }
 }

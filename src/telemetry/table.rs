@@ -76,6 +76,8 @@ table! {
         "Time to set up a new connection to a provider, TLS included.";
     CONNECTIONS = "faregate_upstream_connections_total", Kind::Counter, ["provider", "reused"],
         "Connections that attempts went over, new or reused.";
+    ROUTER_HOP_SECONDS = "faregate_router_hop_seconds", Kind::Histogram(TTFT), ["provider"],
+        "What a router itself added to a call, where it tells of its own time: request sent to the answer's last byte, less the generation as the router states it, less one network round trip (the kernel's shortest in five minutes). Never negative. Only calls of which all three are known: not through a proxy, not where the client took its answer slowly.";
     TOKENS = "faregate_tokens_total", Kind::Counter, ["app", "provider", "model", "class"],
         "Tokens as providers reported them, in classes that do not overlap.";
     USAGE_UNKNOWN = "faregate_usage_unknown_total", Kind::Counter, ["provider", "model"],
@@ -108,6 +110,8 @@ table! {
     PAIRED_PROBE_COST_USD = "faregate_paired_probe_cost_usd_total", Kind::Counter,
         ["route", "provider", "model", "basis"],
         "What duplicates cost, in dollars, by basis as in faregate_cost_usd_total, which does not hold them. They are no calls of clients and stand in no other metric than the connections to providers.";
+    PAIRED_PROBE_CALLS = "faregate_paired_probe_calls_total", Kind::Counter, ["route", "provider", "model"],
+        "Duplicates that were sent, by the direct target, whether or not their cost is known.";
     RECORDS_DROPPED = "faregate_usage_records_dropped_total", Kind::Counter, [],
         "Usage records lost because their file or pipe did not take them in time (disk full, pipe blocked).";
     LOG_LINES_DROPPED = "faregate_log_lines_dropped_total", Kind::Counter, [],

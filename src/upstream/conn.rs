@@ -1,6 +1,7 @@
 //! A connection to a provider for the length of one exchange, whatever HTTP version carries it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::Method;
@@ -112,6 +113,21 @@ impl Conn {
             Kind::H1(h1) => h1.trailers(),
             Kind::H2(h2) => h2.trailers(),
         }
+    }
+
+    /// The shortest time that a packet took to the provider and back in the last five minutes, by the kernel's count
+    /// (`tcpi_min_rtt`). `None` where it is not known: through a proxy, which the count stops at.
+    pub fn round_trip(&self) -> Option<Duration> {
+        if self.origin.is_behind_proxy() {
+            return None;
+        }
+        let socket = match self.kind.as_ref()? {
+            Kind::H1(h1) => h1.socket(),
+            Kind::H2(h2) => h2.socket(),
+        }?;
+        let micros = socket.tcp_info()?.tcpi_min_rtt;
+        // Both mean that none was seen.
+        (micros != 0 && micros != u32::MAX).then(|| Duration::from_micros(micros.into()))
     }
 
     /// Gives the connection back for the next call where it can serve one.

@@ -1,10 +1,11 @@
 //! One HTTP/1.1 connection to a provider.
 
 use std::io;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http::Method;
-use pingora_core::protocols::Stream;
+use pingora_core::protocols::{SocketDigest, Stream};
 use smallvec::SmallVec;
 
 use super::error::ExchangeError;
@@ -29,13 +30,13 @@ pub(super) struct H1 {
     /// The request was sent to its end; else what follows would be taken for more of its body.
     sent: bool,
     /// Prefix of the request target towards a forward proxy, with its authorization.
-    absolute: Option<std::sync::Arc<super::link::ForwardProxy>>,
+    absolute: Option<Arc<super::link::ForwardProxy>>,
     /// The shelf of the thread that made it.
     home: Shelf,
 }
 
 impl H1 {
-    pub(super) fn new(stream: Stream, absolute: Option<std::sync::Arc<super::link::ForwardProxy>>) -> Self {
+    pub(super) fn new(stream: Stream, absolute: Option<Arc<super::link::ForwardProxy>>) -> Self {
         let (wire, home) = (Wire::new(stream), Shelf::of_thread());
         Self { wire, decoder: None, keep: true, chunked_request: false, sent: false, absolute, home }
     }
@@ -195,6 +196,11 @@ impl H1 {
     /// Fields after a chunked body.
     pub(super) fn trailers(&self) -> Option<&Headers> {
         self.decoder.as_ref().and_then(BodyDecoder::trailers)
+    }
+
+    /// Its socket, for what the kernel knows of it.
+    pub(super) fn socket(&self) -> Option<Arc<SocketDigest>> {
+        self.wire.io().get_socket_digest()
     }
 
     /// Whether another request may follow on this connection.

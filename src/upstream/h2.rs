@@ -1,7 +1,10 @@
 //! One HTTP/2 stream to a provider, on a connection that Pingora multiplexes.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use http::{HeaderMap, Version};
+use pingora_core::protocols::SocketDigest;
 use pingora_core::protocols::http::v2::client::Http2Session;
 use pingora_http::RequestHeader;
 use smallvec::SmallVec;
@@ -87,6 +90,11 @@ impl H2 {
 
     pub(super) fn trailers(&self) -> Option<&Headers> {
         self.trailers.as_ref()
+    }
+
+    /// The connection's socket, for what the kernel knows of it.
+    pub(super) fn socket(&self) -> Option<Arc<SocketDigest>> {
+        self.session.digest()?.socket_digest.clone()
     }
 
     pub(super) fn is_reusable(&self) -> bool {

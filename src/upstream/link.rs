@@ -59,6 +59,8 @@ pub struct Origin {
     peer: OriginPeer,
     h2: bool,
     forward: Option<Arc<ForwardProxy>>,
+    /// The provider is reached through a proxy of whatever kind.
+    behind_proxy: bool,
     pool: Pool<(Box<H1>, Permit)>,
     open: Arc<AtomicUsize>,
     max_open: usize,
@@ -207,6 +209,7 @@ impl Origin {
         static IDENTITY: AtomicU64 = AtomicU64::new(0);
         let proxy = egress::choose(settings.proxy.as_deref(), endpoint, env)?;
         let shown: Arc<str> = format!("{}:{}", endpoint.host, endpoint.port).into();
+        let behind_proxy = proxy.is_some();
         let (addresses, tunnel, forward) = match proxy {
             None => (Addresses::new(&endpoint.host, endpoint.port), None, None),
             Some(proxy) => {
@@ -250,6 +253,7 @@ impl Origin {
             peer,
             h2,
             forward,
+            behind_proxy,
             pool: Pool::new(settings.max_idle.unwrap_or(DEFAULT_MAX_IDLE)),
             open: Arc::default(),
             said: Mutex::new(None),
@@ -313,6 +317,10 @@ impl Origin {
             HttpSession::H2(session) => Ok((Conn::h2(Box::new(H2::new(session)), self.clone(), permit), false)),
             _ => Err(ConnectError::Refused { host: host(), reason: "the provider does not speak HTTP/2".into() }),
         }
+    }
+
+    pub(super) fn is_behind_proxy(&self) -> bool {
+        self.behind_proxy
     }
 
     pub(super) fn keep_h1(&self, h1: Box<H1>, permit: Permit) {

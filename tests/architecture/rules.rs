@@ -13,12 +13,13 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("error", &[]),
     ("http1", &[]),
     ("config", &[]),
-    ("telemetry", &[]),
+    ("fetch", &["http1"]),
+    ("telemetry", &["fetch"]),
     ("wire", &["http1"]),
     ("dialect", &["chat", "error"]),
     ("pricing", &["chat"]),
     // Reads what was written, long after the calls.
-    ("billing", &["chat", "pricing", "http1"]),
+    ("billing", &["chat", "pricing", "fetch"]),
     // The middle: what a call needs.
     ("routing", &["config", "pricing", "chat", "dialect::{ApiCall, DialectId, Operation}"]),
     ("metering", &["chat", "pricing", "telemetry", "dialect::{ApiCall, DialectId, Operation}"]),

@@ -95,3 +95,17 @@ fn nonsense_ends_the_reading() {
     }
     assert_eq!(json("/api/chat", r#""text" {"prompt_eval_count":5,"eval_count":6}"#).usage, UsageReport::Unknown);
 }
+
+/// One flipped bit anywhere in a message is seen, and what it says is not believed; the bytes pass as they came.
+#[test]
+fn a_message_with_a_wrong_checksum_ends_the_reading() {
+    let good = event("metadata", r#"{"usage":{"inputTokens":5,"outputTokens":6}}"#);
+    let kind = [("content-type", "application/vnd.amazon.eventstream")];
+    for bit in 0..good.len() * 8 {
+        let mut bad = good.clone();
+        bad[bit / 8] ^= 1 << (bit % 8);
+        let stream = [&bad[..], &good].concat();
+        let told = run("/model/m/converse-stream", &kind, &stream, &[bit / 8]).unwrap();
+        assert_eq!((told.usage, told.error), (UsageReport::Unknown, None), "bit {bit}");
+    }
+}

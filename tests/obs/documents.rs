@@ -20,7 +20,7 @@ fn the_reference_of_metrics_is_that_of_the_table() {
     assert!(document("metrics.md") == now, "docs/metrics.md is stale: run `cargo run -- metrics > docs/metrics.md`");
 }
 
-const OK: &str = r#"{"id":"c","object":"chat.completion","model":"m-1","choices":[],"usage":{"prompt_tokens":2,"completion_tokens":1,"total_tokens":3}}"#;
+const OK: &str = r#"{"id":"c","object":"chat.completion","model":"m-1","choices":[],"usage":{"prompt_tokens":2,"completion_tokens":1,"total_tokens":3},"openrouter_metadata":{}}"#;
 
 #[test]
 fn every_field_of_a_usage_record_is_documented_and_no_other() {

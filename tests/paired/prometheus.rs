@@ -68,6 +68,33 @@ fn a_router_that_charges_15_percent_more_and_adds_120_ms_shows_as_that() {
     let probes = "sum(faregate_paired_probe_cost_usd_total{basis=\"effective\"})";
     near(prometheus.ask(probes).expect("what duplicates cost"), 0.0035 * calls as f64);
 
+    // The bill from the same counters has the duplicates in a line of their own, as one from records has.
+    let bill = std::process::Command::new(env!("CARGO_BIN_EXE_faregate"))
+        .args([
+            "bill",
+            "--prometheus",
+            &prometheus.url(),
+            "--since",
+            "1h",
+            "--by",
+            "provider,model,app",
+            "--format",
+            "csv",
+        ])
+        .output()
+        .expect("the program runs");
+    let bill = String::from_utf8_lossy(&bill.stdout).into_owned();
+    let line = bill.lines().find(|line| line.starts_with("direct,gpt-4o (probes),faregate-probe,"));
+    let line = line.unwrap_or_else(|| panic!("no duplicates in {bill}"));
+    let columns = bill.lines().next().unwrap_or_default().split(',');
+    let value = |name: &str| {
+        let at = columns.clone().position(|column| column == name).expect(name);
+        line.split(',').nth(at).expect(name).parse::<f64>().expect(name)
+    };
+    // `increase()` goes by time.
+    let about = |value: f64, exact: f64| (value / exact - 1.0).abs() < 0.1;
+    assert!(about(value("calls"), calls as f64) && about(value("effective"), 0.0035 * calls as f64), "{bill}");
+
     // The process itself says the same; it also knows the first pair, and `increase()` goes by time.
     let page: Value = get(faregate.admin, "/admin/paired").expect(200).json();
     let it = &page["pairs"][0]["ttft_ms"];

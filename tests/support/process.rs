@@ -20,6 +20,7 @@ pub struct Setup {
     environment: Vec<(String, String)>,
     arguments: Vec<String>,
     launcher: Vec<String>,
+    stdin: Stdio,
 }
 
 /// A running Faregate. Killed when it is dropped; if the test fails, its log is shown.
@@ -42,7 +43,8 @@ impl Setup {
     /// a log at level debug. What the configuration says itself stays.
     pub fn new(config: &str) -> Self {
         let dir = TempDir::new().unwrap();
-        let setup = Self { dir, environment: Vec::new(), arguments: Vec::new(), launcher: Vec::new() };
+        let setup =
+            Self { dir, environment: Vec::new(), arguments: Vec::new(), launcher: Vec::new(), stdin: Stdio::null() };
         write_config(setup.dir.path(), config);
         setup
     }
@@ -50,7 +52,8 @@ impl Setup {
     /// Without a configuration: the built-in defaults, on ports that the system chooses.
     pub fn without_config() -> Self {
         let arguments = ["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"].map(Into::into).into();
-        Self { dir: TempDir::new().unwrap(), environment: Vec::new(), arguments, launcher: Vec::new() }
+        let dir = TempDir::new().unwrap();
+        Self { dir, environment: Vec::new(), arguments, launcher: Vec::new(), stdin: Stdio::null() }
     }
 
     /// One environment variable more; there are none but `PATH` otherwise.
@@ -77,6 +80,12 @@ impl Setup {
         self
     }
 
+    /// With this as its standard input, which is empty otherwise.
+    pub fn stdin(mut self, stdin: impl Into<Stdio>) -> Self {
+        self.stdin = stdin.into();
+        self
+    }
+
     /// Where files stand.
     pub fn path(&self) -> &Path {
         self.dir.path()
@@ -97,7 +106,7 @@ impl Setup {
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .envs(self.environment)
-            .stdin(Stdio::null())
+            .stdin(self.stdin)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()

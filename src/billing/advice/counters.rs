@@ -6,7 +6,7 @@ use super::road::{Advisor, Part};
 use super::times::Times;
 use crate::billing::bill::Dimension;
 use crate::billing::filter::Filter;
-use crate::billing::prometheus::{Client, CounterError, bill, fallbacks, mean_ttft};
+use crate::billing::prometheus::{Client, CounterError, calls, fallbacks, mean_ttft};
 
 /// Asks for what [`Advisor`] sorts out of records.
 ///
@@ -16,7 +16,7 @@ pub fn from_counters(client: &Client, filter: &Filter, market: Market) -> Result
     if !filter.apps.is_empty() {
         return Err(CounterError::Apps);
     }
-    let statement = bill(client, filter, &[Dimension::Provider, Dimension::Model])?;
+    let statement = calls(client, filter, &[Dimension::Provider, Dimension::Model])?;
     let mut advisor = Advisor::new(market);
     if let Some((first, last)) = statement.bill.span() {
         advisor.seen(first);

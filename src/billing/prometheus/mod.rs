@@ -11,7 +11,7 @@ mod query;
 
 use std::collections::BTreeMap;
 
-use super::bill::{Bill, Dimension, REQUESTS, TOKENS};
+use super::bill::{Bill, Dimension, PROBES, PROBING_APP, REQUESTS, TOKENS, marked};
 use super::filter::Filter;
 use super::moment::{Moment, Period};
 use super::record::slot;
@@ -59,6 +59,8 @@ struct Names {
     app: Option<String>,
     provider: Option<String>,
     model: Option<String>,
+    /// Duplicates that were sent to compare with.
+    probes: bool,
 }
 
 /// Asks for the sums of a bill.
@@ -66,6 +68,18 @@ struct Names {
 /// # Errors
 /// Why there is none.
 pub fn bill(client: &Client, filter: &Filter, by: &[Dimension]) -> Result<Statement, CounterError> {
+    gather(client, filter, by, true)
+}
+
+/// The same of clients' calls alone.
+///
+/// # Errors
+/// Why there is none.
+pub(super) fn calls(client: &Client, filter: &Filter, by: &[Dimension]) -> Result<Statement, CounterError> {
+    gather(client, filter, by, false)
+}
+
+fn gather(client: &Client, filter: &Filter, by: &[Dimension], probes: bool) -> Result<Statement, CounterError> {
     let (Some(since), Some(until)) = (filter.period.since, filter.period.until) else { return Err(CounterError::Open) };
     // In the rows of FOCUS, who served is told where it is known.
     let focus = by.contains(&Dimension::Measure);
@@ -78,14 +92,26 @@ pub fn bill(client: &Client, filter: &Filter, by: &[Dimension]) -> Result<Statem
     for (from, to) in pieces {
         let range = Range { from, to };
         let day = from.day().to_string();
-        for (names, tally) in sums(client, range, unpriced)? {
+        let mut sums = sums(client, range, unpriced)?;
+        if probes {
+            sums.extend(duplicates(client, range)?);
+        }
+        for (names, tally) in sums {
             counted = true;
             // A series that did not grow tells of calls at another time.
             let calls = tally.calls + tally.unpriced_calls() > 0 || tally.billed > Money::ZERO;
             if !calls || !filter.names(names.app.as_deref(), names.provider.as_deref(), names.model.as_deref()) {
                 continue;
             }
+            let probes = |name: &Option<String>| name.as_ref().map(|name| format!("{name}{PROBES}"));
+            let marked = marked(by).filter(|_| names.probes);
+            let named = match marked {
+                Some(Dimension::Model) => probes(&names.model),
+                Some(_) => probes(&names.provider),
+                None => None,
+            };
             let value = |dimension: &Dimension| match dimension {
+                _ if Some(*dimension) == marked && named.is_some() => named.as_deref(),
                 Dimension::Provider => names.provider.as_deref(),
                 Dimension::Model => names.model.as_deref(),
                 Dimension::App => names.app.as_deref(),
@@ -180,7 +206,7 @@ fn sums(client: &Client, range: Range, unpriced: bool) -> Result<BTreeMap<Names,
     let mut each = |metric: &str, labels: &[&str], add: &mut dyn FnMut(&mut Tally, &Sample)| {
         for sample in grown(client, metric, labels, range)? {
             let label = |name| sample.label(name).filter(|value| *value != "none").map(str::to_owned);
-            let names = Names { app: label("app"), provider: label("provider"), model: label("model") };
+            let names = Names { app: label("app"), provider: label("provider"), model: label("model"), probes: false };
             add(sums.entry(names).or_default(), &sample);
         }
         Ok::<(), ClientError>(())
@@ -216,6 +242,31 @@ fn sums(client: &Client, range: Range, unpriced: bool) -> Result<BTreeMap<Names,
         let calls = tally.calls.max(1);
         for known in [&mut tally.listed, &mut tally.charged, &mut tally.comparable.calls, &mut tally.metered] {
             *known *= calls;
+        }
+    }
+    Ok(sums)
+}
+
+/// What duplicates cost, which stands in counters of its own.
+fn duplicates(client: &Client, range: Range) -> Result<BTreeMap<Names, Tally>, ClientError> {
+    let mut sums: BTreeMap<Names, Tally> = BTreeMap::new();
+    let names = |sample: &Sample| Names {
+        app: Some(PROBING_APP.into()),
+        provider: sample.label("provider").map(str::to_owned),
+        model: sample.label("model").map(str::to_owned),
+        probes: true,
+    };
+    for sample in grown(client, "faregate_paired_probe_calls_total", &["provider", "model"], range)? {
+        sums.entry(names(&sample)).or_default().calls += sample.count();
+    }
+    for sample in grown(client, "faregate_paired_probe_cost_usd_total", &["provider", "model", "basis"], range)? {
+        let tally = sums.entry(names(&sample)).or_default();
+        *basis(&sample, &mut tally.list, &mut tally.billed, &mut tally.effective) += sample.money();
+        let known = tally.calls.max(1);
+        if sample.label("basis") == Some("list") {
+            tally.listed = known;
+        } else {
+            tally.charged = known;
         }
     }
     Ok(sums)

@@ -98,8 +98,13 @@ pub fn percent(millionths: i64) -> String {
 
 fn sources(text: &mut String, statement: &Statement) {
     let total = statement.bill.total();
-    if !statement.is_exact() || total.charged == 0 {
+    if total.charged == 0 {
         return;
+    }
+    if !statement.is_exact() {
+        return text.push_str(
+            "Counters do not tell where billed costs are known from, what was not charged, and who served behind a router.\n",
+        );
     }
     let share = |part: Money| match total.billed {
         Money::ZERO => String::new(),

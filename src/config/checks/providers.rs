@@ -112,6 +112,11 @@ fn one(report: &mut Report<'_, '_>, path: &[Step<'_>], name: &str, provider: &Pr
         let message = "sends the bare key as `Authorization: KEY`";
         report.warn(&at![path; "auth"], message, "most want `auth: bearer` (`Authorization: Bearer KEY`)");
     }
+    if provider.router_metadata == Some(true) && preset_facts.is_none_or(|p| p.router_metadata.is_none()) {
+        let asks = Presets::builtin().iter().filter(|(_, p)| p.router_metadata.is_some()).map(|(name, _)| name);
+        let advice = format!("leave it out; these presets can be asked: {}", words(asks));
+        report.error(&at![path; "router_metadata"], "nobody knows how to ask this provider", advice);
+    }
     if let Some(models) = &provider.models
         && models.is_empty()
         && preset_facts.is_some_and(|p| !p.models.is_empty())

@@ -64,6 +64,10 @@ pub struct Provider {
     /// Whether streams report usage. Default: as the preset, else `ask`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stream_usage: Option<StreamUsage>,
+    /// Ask a router what it did: who served the call, from where, and how long that took. What it adds to answers for
+    /// this is taken out again unless the client asked for it itself. Default: on where the preset knows how to ask.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub router_metadata: Option<bool>,
     /// Models that this provider serves, as globs; used where no route matches.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<Vec<Glob>>")]

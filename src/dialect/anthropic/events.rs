@@ -2,6 +2,7 @@
 
 use super::super::DialectId;
 use super::super::json::{self, Members};
+use super::super::router::MEMBER;
 use super::super::tap::Seen;
 
 /// Notes what one event says.
@@ -16,6 +17,7 @@ pub(in super::super) fn read(name: &[u8], data: &[u8], seen: &mut Seen) {
             b"error" => failed |= json::says_something(member.value),
             b"delta" => says |= seen.content || delta_says_something(member.value),
             b"content_block" => says |= seen.content || block_says_something(member.value),
+            key if *key == *MEMBER.as_bytes() => seen.charge.note_beside(key, member.value),
             _ => {}
         }
     }
@@ -36,6 +38,8 @@ fn read_message(message: &[u8], seen: &mut Seen) {
         match &*member.key() {
             b"model" => seen.note_model(member.value),
             b"usage" if member.value.starts_with(b"{") => seen.note_anthropic_usage(member.value),
+            // Of a router.
+            b"provider" => seen.charge.note_beside(b"provider", member.value),
             _ => {}
         }
     }

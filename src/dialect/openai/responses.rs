@@ -1,6 +1,7 @@
 //! What the stream events of the responses API say.
 
 use super::super::json::{self, Members};
+use super::super::router::MEMBER;
 use super::super::tap::Seen;
 use super::super::{DialectId, Operation};
 use super::usage::for_each_count;
@@ -21,6 +22,7 @@ pub(in super::super) fn read(name: &[u8], data: &[u8], seen: &mut Seen) {
             b"error" => failed |= json::says_something(member.value),
             b"delta" | b"partial_image_b64" => says |= json::says_something(member.value),
             b"copilot_usage" => seen.charge.note_beside(b"copilot_usage", member.value),
+            key if *key == *MEMBER.as_bytes() => seen.charge.note_beside(key, member.value),
             _ => {}
         }
     }

@@ -1,7 +1,11 @@
 //! A response that is one JSON object: picks usage, model and error out of it as it goes by, whatever its size.
 
+use bytes::Bytes;
+use smallvec::SmallVec;
+
+use super::super::excise::{cuts, without};
 use super::super::walk::{Picks, Walker};
-use super::super::{DialectId, Operation, json};
+use super::super::{DialectId, Operation, json, router};
 use super::Seen;
 
 const PICKS: Picks = Picks {
@@ -18,25 +22,67 @@ const PICKS: Picks = Picks {
         "copilot_usage",
         "service_tier",
         "provider",
+        router::MEMBER,
     ],
     inside: &[],
 };
-/// What stands beside `usage` and tells of money.
-const BESIDE: [&str; 4] = ["cost", "copilot_usage", "service_tier", "provider"];
+/// What stands beside `usage` and tells of money, and of who served.
+const BESIDE: [&str; 5] = ["cost", "copilot_usage", "service_tier", "provider", router::MEMBER];
+
+/// A body that something is taken out of is held back up to here; a longer one passes as it is.
+const MAX_HELD: usize = 1024 * 1024;
 
 /// Reads one JSON body.
 #[derive(Debug)]
 pub(super) struct BodyTap {
     walker: Walker,
+    /// What is held back until all is here, where something is to be taken out.
+    held: Option<Held>,
+}
+
+#[derive(Debug, Default)]
+struct Held {
+    pieces: SmallVec<[Bytes; 4]>,
+    /// Of the object.
+    length: usize,
 }
 
 impl BodyTap {
     pub(super) fn new() -> Self {
-        Self { walker: Walker::new(PICKS) }
+        Self { walker: Walker::new(PICKS), held: None }
     }
 
-    pub(super) fn feed(&mut self, chunk: &[u8]) {
-        self.walker.feed(chunk);
+    /// What a router tells of itself is to be taken out.
+    pub(super) fn take_out(&mut self) {
+        self.held = Some(Held::default());
+    }
+
+    /// Hands on what was just read, `used` bytes of it, or holds it back until it is known what goes.
+    pub(super) fn hand_on(&mut self, chunk: Bytes, used: usize, out: &mut SmallVec<[Bytes; 4]>) {
+        // White space before a body keeps connections alive.
+        let Some(held) = self.held.as_mut().filter(|_| !self.walker.is_untouched()) else { return out.push(chunk) };
+        held.length += used;
+        held.pieces.push(chunk);
+        if self.walker.is_complete() || self.walker.is_unreadable() || held.length > MAX_HELD {
+            self.finish(out);
+        }
+    }
+
+    /// Lets go of what was held back.
+    pub(super) fn finish(&mut self, out: &mut SmallVec<[Bytes; 4]>) {
+        let Some(Held { pieces, length }) = self.held.take() else { return };
+        let goes = self.walker.is_complete() && length <= MAX_HELD && self.walker.has(router::MEMBER);
+        let cuts = match &*pieces {
+            _ if !goes => SmallVec::new(),
+            [whole] => cuts(whole),
+            several => cuts(&several.concat()),
+        };
+        without(pieces, &cuts, out);
+    }
+
+    /// Reads the next piece; how much of it belongs to the object.
+    pub(super) fn feed(&mut self, chunk: &[u8]) -> usize {
+        self.walker.feed(chunk)
     }
 
     /// Whether nothing was read yet.

@@ -1,8 +1,8 @@
 //! A response in the binary framing of AWS event streams (`application/vnd.amazon.eventstream`): each message has a
 //! length, headers that name its kind, and a payload of JSON.
 //!
-//! Format: the "Amazon Event Stream Specification" of Smithy. Checksums are left to the client: a message that does
-//! not fit its own lengths ends the reading.
+//! Format: the "Amazon Event Stream Specification" of Smithy. A message that does not fit its own lengths or checksums
+//! ends the reading: what it says, and what follows, may be anything. The client gets all bytes as they came.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -108,7 +108,8 @@ impl Frames {
             self.unreadable = true;
             return None;
         };
-        if length.checked_sub(PRELUDE + TRAILER).is_none_or(|room| headers > room) {
+        let fits = length.checked_sub(PRELUDE + TRAILER).is_some_and(|room| headers <= room);
+        if !fits || !checks(bytes.get(..PRELUDE).unwrap_or_default()) {
             self.unreadable = true;
             return None;
         }
@@ -120,7 +121,11 @@ impl Frames {
         Some(length)
     }
 
-    fn message(&self, message: &[u8], seen: &mut Seen) {
+    fn message(&mut self, message: &[u8], seen: &mut Seen) {
+        if !checks(message) {
+            self.unreadable = true;
+            return;
+        }
         let Some(headers) = message.get(4..8).and_then(|four| four.try_into().ok()).map(u32::from_be_bytes) else {
             return;
         };
@@ -152,6 +157,11 @@ impl Frames {
             _ => seen.contents += u64::from(kind.event == b"contentBlockDelta"),
         }
     }
+}
+
+/// Whether the CRC-32 that these bytes end with is that of the bytes before it.
+fn checks(bytes: &[u8]) -> bool {
+    bytes.split_last_chunk::<4>().is_some_and(|(said, sum)| crc32fast::hash(said).to_be_bytes() == *sum)
 }
 
 /// What the headers of a message say.

@@ -3,12 +3,12 @@
 
 use super::super::native::{Family, Voice};
 use super::super::walk::{Picks, Walker};
-use super::super::{DialectId, Operation, json, openai};
+use super::super::{DialectId, Operation, json, openai, router};
 use super::Seen;
 
 const PICKS: Picks = Picks {
-    keys: &["type", "usage", "tool_usage", "model", "error", "service_tier", "provider"],
-    inside: &["response"],
+    keys: &["type", "usage", "tool_usage", "model", "error", "service_tier", "provider", router::MEMBER],
+    inside: &[router::INSIDE],
 };
 const DATA: &[u8] = b"data:";
 
@@ -89,7 +89,7 @@ impl LargeEvent {
             let dialect = if operation == Operation::Messages { DialectId::Anthropic } else { DialectId::OpenAi };
             seen.note_error(dialect, &[b"{\"error\":", error, b"}"].concat());
         }
-        for key in ["service_tier", "provider"] {
+        for key in ["service_tier", "provider", router::MEMBER] {
             if let Some(value) = self.walker.value(key) {
                 seen.charge.note_beside(key.as_bytes(), value);
             }

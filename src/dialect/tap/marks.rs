@@ -2,6 +2,8 @@
 
 use memchr::memmem::Finder;
 
+use super::super::router;
+
 /// Longest event that is looked at for an end marker.
 const MAX_END_MARKER: usize = 256;
 
@@ -15,6 +17,7 @@ pub(super) struct Marks {
     error: Finder<'static>,
     done: Finder<'static>,
     stop: Finder<'static>,
+    router: Finder<'static>,
 }
 
 impl Marks {
@@ -24,6 +27,7 @@ impl Marks {
             error: Finder::new("\"error\""),
             done: Finder::new("[DONE]"),
             stop: Finder::new("message_stop"),
+            router: Finder::new(router::MEMBER),
         }
     }
 
@@ -38,6 +42,11 @@ impl Marks {
             || event.starts_with(b"event:error")
             || self.has_value(&self.usage, event)
             || self.has_value(&self.error, event)
+    }
+
+    /// Whether `event` may hold what a router tells of itself.
+    pub(super) fn may_tell(&self, event: &[u8]) -> bool {
+        self.router.find(event).is_some()
     }
 
     /// Whether the word is there with anything but null after it.

@@ -1,8 +1,8 @@
-//! Reads what passes through: usage, errors, the first content, the end. Changes no byte, except that the usage chunk
-//! which Faregate asked for on its own is left out where told so.
+//! Reads what passes through: usage, errors, the first content, the end. Changes no byte, except that what Faregate
+//! asked for on its own is left out where told so: the usage chunk of a stream, and what a router tells of itself.
 //!
-//! Bounds: 1 MiB of an event that arrives in pieces, 64 KiB for each value picked out of a body; nothing grows with
-//! the length of a response. What is seen does not depend on how the bytes were split. Once content has started,
+//! Bounds: 1 MiB of an event that arrives in pieces, or of a body that something is taken out of; 64 KiB for each value
+//! picked out of a body; nothing grows with the length of a response. What is seen does not depend on how the bytes were split. Once content has started,
 //! events without a usage, error or end marker are not parsed.
 //!
 //! Start with [`Tap::feed`]; `stream` cuts events, `openai::chat`, `openai::responses` and `anthropic::events` read them.
@@ -20,7 +20,7 @@ use smallvec::SmallVec;
 
 use super::native::{Family, NativeCall, TokenCounts, Voice, by_headers};
 use super::{DialectId, Operation, UpstreamError, anthropic, openai, walk};
-use crate::chat::{ServiceTier, StatedCost, UsageReport};
+use crate::chat::{RouterTold, ServiceTier, StatedCost, UsageReport};
 use body::BodyTap;
 use frames::Frames;
 pub(super) use seen::Seen;
@@ -37,14 +37,28 @@ pub struct Tap {
     streams: bool,
     /// The upstream ended its body, and with no error: many streams have no other mark of their end.
     whole: bool,
+    router: Router,
     seen: Seen,
     reader: Reader,
+}
+
+/// Whether a router may tell of its own part in the answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Router {
+    /// Nobody expects it.
+    Silent,
+    /// It may, and the client wants to see it.
+    Tells,
+    /// It was asked on Faregate's own account, so the client sees nothing of it.
+    AskedForUs,
 }
 
 #[derive(Debug)]
 enum Reader {
     Stream(Box<StreamTap>),
     Body(Box<BodyTap>),
+    /// An error's body, of which nothing is noted.
+    Refusal(Box<BodyTap>),
     Sequence(Box<Sequence>),
     Frames(Box<Frames>),
     Counts(TokenCounts),
@@ -59,11 +73,36 @@ impl Tap {
         let strips = strip_usage && matches!(operation, Operation::Chat | Operation::Completions);
         let voice = Voice::Known(dialect, operation);
         let reader = match (reads, event_stream) {
-            (true, true) if may_stream(operation) => Reader::Stream(Box::new(StreamTap::new(voice, operation, strips))),
+            (true, true) if may_stream(operation) => {
+                Reader::Stream(Box::new(StreamTap::new(voice, operation, strips, Router::Silent)))
+            }
             (true, false) => Reader::Body(Box::new(BodyTap::new())),
             _ => Reader::Nothing,
         };
-        Self { dialect, operation, voice, streams: event_stream, whole: false, seen: Seen::default(), reader }
+        let (seen, router) = (Seen::default(), Router::Silent);
+        Self { dialect, operation, voice, streams: event_stream, whole: false, router, seen, reader }
+    }
+
+    /// A tap for an answer with another status, out of which what a router tells of itself is taken.
+    pub fn of_refusal() -> Self {
+        let (dialect, operation) = (DialectId::Opaque, Operation::Other);
+        let mut tap = Self::new(dialect, operation, false, false);
+        tap.reader = Reader::Refusal(Box::new(BodyTap::new()));
+        tap.expecting_router(true)
+    }
+
+    /// A router may tell of its own part in this answer. `asked_for_us`: it was asked on Faregate's own account, so that
+    /// what it tells is left out of what the client gets, byte for byte as if nobody had asked. A body is held back
+    /// until it is whole, an event likewise, up to 1 MiB each; what is longer passes as it is.
+    #[must_use]
+    pub fn expecting_router(mut self, asked_for_us: bool) -> Self {
+        self.router = if asked_for_us { Router::AskedForUs } else { Router::Tells };
+        match &mut self.reader {
+            Reader::Stream(stream) => stream.expect_router(self.router),
+            Reader::Body(body) | Reader::Refusal(body) if asked_for_us => body.take_out(),
+            _ => {}
+        }
+        self
     }
 
     /// A tap for the answer with a 2xx status to a call of a vendor's own API. `header` gives the answer's headers.
@@ -78,7 +117,7 @@ impl Tap {
         let mut seen = Seen::default();
         let reader = match (voice, kind) {
             (Voice::Unread, _) => return None,
-            (_, Media::Events) => Reader::Stream(Box::new(StreamTap::new(voice, operation, false))),
+            (_, Media::Events) => Reader::Stream(Box::new(StreamTap::new(voice, operation, false, Router::Silent))),
             (Voice::Known(..), Media::Json | Media::Lines) => Reader::Body(Box::new(BodyTap::new())),
             (Voice::Own(Family::Predict), _) => Reader::Counts(TokenCounts::new()),
             (Voice::Own(family), Media::Frames) => Reader::Frames(Box::new(Frames::new(family, operation))),
@@ -92,11 +131,11 @@ impl Tap {
         seen.charge.tier =
             tier.map(str::to_ascii_lowercase).map_or(ServiceTier::Standard, |tier| ServiceTier::parse(&tier));
         let dialect = if let Voice::Known(dialect, _) = voice { dialect } else { DialectId::Opaque };
-        Some(Self { dialect, operation, voice, streams, whole: false, seen, reader })
+        Some(Self { dialect, operation, voice, streams, whole: false, router: Router::Silent, seen, reader })
     }
 
     /// Reads `chunk` and gives what the client is to receive to `out`: the same bytes, not copied. With `strip_usage`
-    /// the last event is held back until it is complete (up to 1 MiB).
+    /// the last event is held back until it is complete (up to 1 MiB); see also [`Tap::expecting_router`].
     pub fn feed(&mut self, chunk: Bytes, out: &mut SmallVec<[Bytes; 4]>) {
         if chunk.is_empty() {
             return;
@@ -106,17 +145,21 @@ impl Tap {
             && may_stream(self.operation)
             && starts_like_events(&chunk)
         {
-            self.reader = Reader::Stream(Box::new(StreamTap::new(self.voice, self.operation, false)));
+            self.reader = Reader::Stream(Box::new(StreamTap::new(self.voice, self.operation, false, self.router)));
         }
         match &mut self.reader {
             Reader::Stream(stream) => stream.feed(chunk, out, &mut self.seen),
             Reader::Body(body) => {
-                body.feed(&chunk);
+                let used = body.feed(&chunk);
                 self.seen.content |= !body.is_untouched();
-                out.push(chunk);
+                body.hand_on(chunk, used, out);
                 if body.is_complete() {
                     body.settle(self.dialect, self.operation, &mut self.seen);
                 }
+            }
+            Reader::Refusal(body) => {
+                let used = body.feed(&chunk);
+                body.hand_on(chunk, used, out);
             }
             Reader::Sequence(sequence) => {
                 sequence.feed(&chunk, &mut self.seen);
@@ -145,7 +188,8 @@ impl Tap {
         self.whole = self.seen.error.is_none();
         match &mut self.reader {
             Reader::Stream(stream) => stream.finish(out, &mut self.seen),
-            Reader::Body(_) | Reader::Sequence(_) | Reader::Frames(_) => {}
+            Reader::Body(body) | Reader::Refusal(body) => body.finish(out),
+            Reader::Sequence(_) | Reader::Frames(_) => {}
             Reader::Counts(counts) => {
                 self.seen.note_usage(counts.report());
                 self.seen.ended = true;
@@ -174,13 +218,13 @@ impl Tap {
         self.seen.ended
     }
 
-    /// Whether the bytes fed so far end inside an event: nothing can then be added to the stream that its reader
+    /// Whether the bytes handed on so far end inside an event: nothing can then be added to the stream that its reader
     /// would understand. Always false for a body that is no event stream.
     pub fn mid_event(&self) -> bool {
         match &self.reader {
             Reader::Stream(stream) => stream.mid_event(),
             Reader::Frames(frames) => frames.mid_event(),
-            Reader::Body(_) | Reader::Sequence(_) | Reader::Counts(_) | Reader::Nothing => false,
+            _ => false,
         }
     }
 
@@ -221,7 +265,12 @@ impl Tap {
 
     /// Who served the call, where a router says so.
     pub fn served_by(&self) -> Option<&str> {
-        self.seen.charge.served_by.as_deref()
+        self.seen.charge.served_by()
+    }
+
+    /// What a router told of its own part.
+    pub fn router(&self) -> Option<&RouterTold> {
+        self.seen.charge.router.as_ref()
     }
 
     /// The model that the response names.

@@ -1,17 +1,19 @@
 //! A response that is an event stream: cuts it into events, has them read, forwards them.
 
+use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::LazyLock;
 
 use bytes::Bytes;
 use smallvec::SmallVec;
 
+use super::super::excise::{Cuts, cuts, without};
 use super::super::native::Voice;
 use super::super::sse::{Block, Framer};
-use super::super::{Operation, anthropic, openai};
-use super::Seen;
+use super::super::{Operation, anthropic, openai, router};
 use super::large::LargeEvent;
 use super::marks::Marks;
+use super::{Router, Seen};
 
 /// Longest event that is held in memory; a longer one is read as it goes by and never held back.
 const MAX_EVENT: usize = 1024 * 1024;
@@ -26,6 +28,7 @@ pub(super) struct StreamTap {
     voice: Voice,
     operation: Operation,
     strip: bool,
+    router: Router,
     framer: Framer,
     marks: &'static Marks,
     /// Bytes of the unfinished event that have arrived.
@@ -34,18 +37,30 @@ pub(super) struct StreamTap {
     carry: Vec<u8>,
     /// Reads the unfinished event when it is too long to be carried.
     large: Option<Box<LargeEvent>>,
-    /// The unfinished event as it will be forwarded, where it may have to be left out.
+    /// The unfinished event as it will be forwarded, where it may have to be left out or changed.
     held: SmallVec<[Bytes; 4]>,
     /// The last event was left out.
     dropped: bool,
+    /// The stream ended inside an event, which was handed on.
+    unfinished: bool,
+}
+
+/// What becomes of an event.
+#[derive(Debug)]
+enum Fate {
+    Stays,
+    Goes,
+    /// Without these parts.
+    Cut(Cuts),
 }
 
 impl StreamTap {
-    pub(super) fn new(voice: Voice, operation: Operation, strip: bool) -> Self {
+    pub(super) fn new(voice: Voice, operation: Operation, strip: bool, router: Router) -> Self {
         Self {
             voice,
             operation,
             strip,
+            router,
             framer: Framer::new(),
             marks: &MARKS,
             length: 0,
@@ -53,12 +68,23 @@ impl StreamTap {
             large: None,
             held: SmallVec::new(),
             dropped: false,
+            unfinished: false,
         }
     }
 
-    /// Whether an event has begun and not ended.
+    /// See [`super::Tap::expecting_router`].
+    pub(super) fn expect_router(&mut self, router: Router) {
+        self.router = router;
+    }
+
+    /// Whether what was handed on ends inside an event.
     pub(super) fn mid_event(&self) -> bool {
-        self.length > 0
+        self.unfinished || (self.length > 0 && !self.holds())
+    }
+
+    /// Whether the unfinished event is held back.
+    fn holds(&self) -> bool {
+        (self.strip || self.router == Router::AskedForUs) && self.large.is_none()
     }
 
     pub(super) fn feed(&mut self, chunk: Bytes, out: &mut SmallVec<[Bytes; 4]>, seen: &mut Seen) {
@@ -74,20 +100,27 @@ impl StreamTap {
         let mut from = if self.dropped && !mid_event { late } else { 0 };
         while let Some(n) = self.framer.event_end(&chunk[at..]) {
             let end = at + n;
-            self.dropped = self.event_ends(&chunk[at..end], seen);
+            let fate = self.event_ends(&chunk[at..end], seen);
             let held = std::mem::take(&mut self.held);
-            if self.dropped {
-                forward(&chunk, from..begin, out);
-                from = end;
-            } else {
-                // Only the first event of a chunk has held pieces: nothing of this chunk went out before them.
-                out.extend(held);
+            self.dropped = matches!(fate, Fate::Goes);
+            // Only the first event of a chunk has held pieces: nothing of this chunk went out before them.
+            match fate {
+                Fate::Stays => out.extend(held),
+                Fate::Goes => {
+                    forward(&chunk, from..begin, out);
+                    from = end;
+                }
+                Fate::Cut(cuts) => {
+                    forward(&chunk, from..begin, out);
+                    without(held.into_iter().chain([chunk.slice(begin..end)]), &cuts, out);
+                    from = end;
+                }
             }
             at = end;
             begin = end;
         }
         self.event_goes_on(&chunk[at..]);
-        if self.strip && self.large.is_none() {
+        if self.holds() {
             forward(&chunk, from..begin, out);
             if begin < chunk.len() {
                 self.held.push(chunk.slice(begin..));
@@ -100,10 +133,13 @@ impl StreamTap {
 
     pub(super) fn finish(&mut self, out: &mut SmallVec<[Bytes; 4]>, seen: &mut Seen) {
         if self.length > 0 {
-            self.dropped = self.event_ends(b"", seen);
+            let fate = self.event_ends(b"", seen);
             let held = std::mem::take(&mut self.held);
-            if !self.dropped {
-                out.extend(held);
+            self.unfinished = !matches!(fate, Fate::Goes);
+            match fate {
+                Fate::Stays => out.extend(held),
+                Fate::Goes => {}
+                Fate::Cut(cuts) => without(held, &cuts, out),
             }
         }
     }
@@ -124,9 +160,9 @@ impl StreamTap {
         }
     }
 
-    /// The rest of an event: reads it. Whether it is to be left out.
-    fn event_ends(&mut self, rest: &[u8], seen: &mut Seen) -> bool {
-        let drop = if self.length == 0 && rest.len() <= MAX_EVENT {
+    /// The rest of an event: reads it.
+    fn event_ends(&mut self, rest: &[u8], seen: &mut Seen) -> Fate {
+        let fate = if self.length == 0 && rest.len() <= MAX_EVENT {
             // The common case: the whole event stands in one chunk.
             self.read(rest, seen)
         } else {
@@ -134,7 +170,7 @@ impl StreamTap {
             match self.large.take() {
                 Some(large) => {
                     large.settle(self.operation, seen);
-                    false
+                    Fate::Stays
                 }
                 None => self.read(&self.carry, seen),
             }
@@ -142,23 +178,24 @@ impl StreamTap {
         self.length = 0;
         self.carry.clear();
         self.carry.shrink_to(KEEP_CAPACITY);
-        drop && self.strip
+        fate
     }
 
-    /// Reads one complete event. Whether it reports usage and nothing else.
-    fn read(&self, event: &[u8], seen: &mut Seen) -> bool {
+    /// Reads one complete event.
+    fn read(&self, event: &[u8], seen: &mut Seen) -> Fate {
         let all_along = matches!(self.voice, Voice::Own(family) if family.reports_all_along());
-        if seen.content && !all_along && !self.marks.worth_reading(event) {
+        let tells = self.router != Router::Silent && self.marks.may_tell(event);
+        if seen.content && !all_along && !tells && !self.marks.worth_reading(event) {
             seen.contents += 1;
-            return false;
+            return Fate::Stays;
         }
         let before = seen.content;
         let block = Block::parse(event);
-        let Some(data) = &block.data else { return false };
+        let Some(data) = &block.data else { return Fate::Stays };
         let only_usage = match (self.voice, self.operation) {
             (Voice::Own(family), operation) => {
                 seen.event(|seen| family.read_data(operation, block.name, data, seen));
-                return false;
+                return Fate::Stays;
             }
             (_, Operation::Messages) => {
                 anthropic::events::read(block.name, data, seen);
@@ -171,7 +208,31 @@ impl StreamTap {
             (_, operation) => openai::chat::read(operation, block.name, data, seen),
         };
         seen.contents += u64::from(seen.content && !before);
-        only_usage
+        if only_usage && self.strip {
+            return Fate::Goes;
+        }
+        match data {
+            Cow::Borrowed(data) if tells && self.router == Router::AskedForUs => self.taken_out(event, data),
+            // Data that stands in several lines stays as it is; no router writes it so.
+            _ => Fate::Stays,
+        }
+    }
+
+    /// An event without what the router added to it for us alone.
+    fn taken_out(&self, event: &[u8], data: &[u8]) -> Fate {
+        let mut cuts = cuts(data);
+        if cuts.is_empty() {
+            return Fate::Stays;
+        }
+        if router::alone(self.operation, data) {
+            return Fate::Goes;
+        }
+        // `data` is a part of `event`.
+        let at = (data.as_ptr() as usize).saturating_sub(event.as_ptr() as usize);
+        for cut in &mut cuts {
+            *cut = cut.start + at..cut.end + at;
+        }
+        Fate::Cut(cuts)
     }
 }
 

@@ -72,12 +72,14 @@ impl Call {
         self.pairing.as_ref().filter(|pairing| pairing.probe).map(|pairing| pairing.pair.request_id())
     }
 
-    /// Counts what a duplicate cost.
+    /// Counts a duplicate, and what it cost.
     pub(in crate::metering) fn count_probe(&self, assessed: Option<&Assessment>) {
-        let (Some(attempt), Some(it)) = (self.attempts.last(), assessed) else { return };
+        let Some(attempt) = self.attempts.last() else { return };
         let series = attempt.target.series(&self.meter.models, attempt.model);
-        let costs = [it.list.ok(), it.billed.ok().map(|billed| billed.amount), it.effective.ok()];
         let m = self.meter.telemetry.metrics();
+        m.paired_probe_calls.with([&series.route, &series.provider, &series.model]).inc();
+        let Some(it) = assessed else { return };
+        let costs = [it.list.ok(), it.billed.ok().map(|billed| billed.amount), it.effective.ok()];
         for (basis, amount) in Basis::ALL.into_iter().zip(costs) {
             let Some(amount) = amount else { continue };
             let labels = [&*series.route, &*series.provider, &*series.model, basis.as_str()];
@@ -106,7 +108,7 @@ impl Call {
     }
 
     /// From the request sent to the provider's last byte.
-    fn answer_time(&self) -> Option<Duration> {
+    pub(in crate::metering) fn answer_time(&self) -> Option<Duration> {
         self.answer_complete?.checked_duration_since(self.attempts.last()?.sent?)
     }
 }
