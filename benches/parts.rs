@@ -1,4 +1,4 @@
-//! What the parts of a call cost: heads, model scan, patch, the tap, a usage record.
+//! What the parts of a call cost: heads, model scan, patch, the tap, a usage record, money.
 //!
 //! `cargo bench --bench parts`; `-- --quick` for a run that only finds errors.
 
@@ -10,9 +10,11 @@ use std::time::Instant;
 use bytes::{Bytes, BytesMut};
 use smallvec::SmallVec;
 
+use faregate::chat::{Money, ServiceTier, StatedCost, Usage, UsageReport};
 use faregate::dialect::{DialectId, Operation, Tap, scan};
 use faregate::http1;
 use faregate::metering::{Exchange, Meter, MeterOptions, Opened, Outcome, RequestId, TargetMeter};
+use faregate::pricing::{PriceBook, Seller};
 use faregate::telemetry::Telemetry;
 use timing::time;
 
@@ -101,13 +103,14 @@ fn call(meter: &Arc<Meter>, target: &Arc<TargetMeter>, route: &Arc<str>) -> Exch
         trace_state: None,
     });
     exchange.body_complete();
-    exchange.set_request(Some("gpt-bench"), false, 1024);
+    exchange.set_request(Some("gpt-4o"), false, 1024);
     exchange.set_route(route);
     exchange.begin_attempt(target);
     exchange.attempt_connected(true, std::time::Duration::ZERO);
     exchange.request_sent(std::time::Duration::ZERO);
     exchange.response_head(200);
-    exchange.set_served_model("gpt-bench-2026");
+    exchange.set_served_model("gpt-4o-2024-08-06");
+    exchange.set_usage(UsageReport::Reported(Usage { input: 230, cache_read: 100, output: 50, ..Usage::default() }));
     exchange.end_attempt(Outcome::Ok);
     exchange.set_outcome(Outcome::Ok, 200);
     exchange
@@ -115,14 +118,28 @@ fn call(meter: &Arc<Meter>, target: &Arc<TargetMeter>, route: &Arc<str>) -> Exch
 
 fn metering() {
     let directory = tempfile::tempdir().unwrap_or_else(|error| panic!("{error}"));
-    for (name, records) in [("a call metered", None), ("a call metered, with its record", Some("usage.jsonl"))] {
+    let account = faregate::pricing::Account::default();
+    let direct = Arc::new(Seller::new(PriceBook::shipped(), "provider", "openai", account));
+    let router = Arc::new(Seller::new(PriceBook::shipped(), "provider", "openrouter", account));
+    for (name, records) in [("", None), (", with its record", Some("usage.jsonl"))] {
         let telemetry = Telemetry::new().unwrap_or_else(|error| panic!("{error}"));
         let records = records.map(|name| directory.path().join(name));
-        let meter = Meter::new(telemetry, MeterOptions { records, ..MeterOptions::default() });
+        let meter = Meter::new(telemetry.clone(), MeterOptions { records, ..MeterOptions::default() });
         let meter = meter.unwrap_or_else(|error| panic!("{error}"));
-        let target = meter.target("route", "provider", "");
         let route: Arc<str> = "route".into();
-        time(name, || drop(call(&meter, &target, &route)));
+        let target = |seller| meter.priced_target("route", "provider", "", seller);
+        let (free, priced, stated) = (target(None), target(Some(&direct)), target(Some(&router)));
+        let amount = StatedCost { amount: Money::from_atto(4_025_000_000_000_000), upstream: None, byok: false };
+        let metered = time(&format!("a call metered{name}"), || drop(call(&meter, &free, &route)));
+        let by_card = time(&format!("the same, priced by its card{name}"), || drop(call(&meter, &priced, &route)));
+        let by_statement = time(&format!("the same, priced as a router states{name}"), || {
+            let mut call = call(&meter, &stated, &route);
+            call.set_charge(Some(amount), ServiceTier::Standard, Some("OpenAI"));
+        });
+        println!("{:52} {:>12.1} ns", format!("money costs{name}"), by_card - metered);
+        println!("{:52} {:>12.1} ns", format!("money costs behind a router{name}"), by_statement - metered);
+        let unpriced = telemetry.exposition().contains("faregate_unpriced_calls_total{");
+        assert!(!unpriced, "what is priced here has a price");
         meter.shutdown();
     }
 }

@@ -39,8 +39,12 @@ fn a_stream_of_a_vendors_own_is_metered_and_priced() {
         peer.sse(&[format!("data: {TEXT}\r\n\r\n"), format!("data: {END}\r\n\r\n")]);
     });
     let mut client = Client::connect(faregate.api);
-    client.post(STREAM, &["accept-encoding: gzip, br"], r#"{"contents":[]}"#);
+    client.post(STREAM, &["accept-encoding: gzip, br", "te: trailers"], r#"{"contents":[]}"#);
     let body = client.response().expect(200);
+    assert!(body.header("trailer").is_some_and(|names| names.contains("x-faregate-cost")));
+    for line in ["x-faregate-cost: 0.00055", "x-faregate-list-cost: 0.00055"] {
+        assert!(body.trailers.iter().any(|trailer| trailer == line), "{line}: {:?}", body.trailers);
+    }
     assert_eq!(body.text(), format!("data: {TEXT}\r\n\r\ndata: {END}\r\n\r\n"));
     let sent = upstream.request();
     assert_eq!(sent.header("accept-encoding"), Some("identity"), "the answer is read");

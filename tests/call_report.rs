@@ -16,6 +16,11 @@ fn last() -> String {
     format!("data: {{\"model\":\"{MODEL}\",\"choices\":[],{USAGE}}}\n\n")
 }
 
+/// A stream whose last event lacks its end, as some hosts have it.
+fn breaks_off(peer: &mut Peer, _: &Request) {
+    peer.sse(&[word(0), last(), "data: [DONE]\n".into()]);
+}
+
 fn answers(peer: &mut Peer, request: &Request) {
     if request.json()["stream"] == true {
         return peer.sse(&[word(0), last(), "data: [DONE]\n\n".into()]);
@@ -100,6 +105,14 @@ fn a_stream_says_it_in_a_comment_where_that_is_asked_for_and_nothing_where_it_is
     let whole = ask(&faregate, &[], WHOLE);
     assert!(whole.head.headers.iter().all(|(name, _)| !name.starts_with("x-faregate-")));
     assert!(whole.json().is_object(), "a JSON body takes no comment");
+}
+
+#[test]
+fn nothing_is_added_to_a_stream_that_ends_inside_an_event() {
+    let upstream = Upstream::start(breaks_off);
+    let faregate = Faregate::start(&config(&upstream, ", stream_comments: true"));
+    assert_eq!(ask(&faregate, &[], STREAM).text(), [word(0), last(), "data: [DONE]\n".into()].concat());
+    assert_eq!(faregate.only_record()["cost"]["effective"].to_string(), "0.0035");
 }
 
 /// A stream whose client goes away after two words; `gone` opens once it has.

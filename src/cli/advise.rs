@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 
 use super::calls::CallArgs;
-use super::print;
+use super::{Format, show};
 use crate::billing::Filter;
 use crate::billing::advice::{self, Advice, Advisor, Market};
 use crate::config::{self, Surroundings};
@@ -42,14 +42,6 @@ pub struct AdviseArgs {
     format: Format,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Format {
-    /// For people.
-    Table,
-    /// One object.
-    Json,
-}
-
 /// Prints it.
 pub fn advise(args: &AdviseArgs) -> ExitCode {
     let filter = match args.calls.filter() {
@@ -60,20 +52,10 @@ pub fn advise(args: &AdviseArgs) -> ExitCode {
         }
     };
     let advice = market(args).and_then(|market| ask(args, &filter, market));
-    let written = advice.and_then(|advice| match args.format {
+    show(advice.and_then(|advice| match args.format {
         Format::Table => Ok(advice::table(&advice)),
         Format::Json => advice::json(&advice).map_err(|error| error.to_string()),
-    });
-    match written {
-        Ok(text) => {
-            print(&text);
-            ExitCode::SUCCESS
-        }
-        Err(why) => {
-            eprintln!("faregate: {why}");
-            ExitCode::FAILURE
-        }
-    }
+    }))
 }
 
 fn ask(args: &AdviseArgs, filter: &Filter, market: Market) -> Result<Advice, String> {

@@ -5,9 +5,9 @@ mod text;
 
 use std::process::ExitCode;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 
-use super::{admin, print};
+use super::{Format, admin, show};
 
 /// Show what routes add over direct targets, in time and money.
 #[derive(Debug, Args)]
@@ -32,36 +32,18 @@ pub struct CompareArgs {
     /// The admin port of the process.
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:4001")]
     admin: String,
-    /// How to write it.
+    /// How to write it; `json` is as the admin page /admin/paired has it.
     #[arg(long, value_name = "FORMAT", default_value = "table")]
     format: Format,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Format {
-    /// For people.
-    Table,
-    /// As the admin page /admin/paired has it.
-    Json,
-}
-
 /// Shows the comparison.
 pub fn compare(args: &CompareArgs) -> ExitCode {
-    let shown = admin::page(&args.admin, "/admin/paired").and_then(|body| match args.format {
+    show(admin::page(&args.admin, "/admin/paired").and_then(|body| match args.format {
         Format::Json => String::from_utf8(body).map_err(|error| error.to_string()),
         Format::Table => {
             let page = serde_json::from_slice(&body);
             page.map(|page| text::render(&page)).map_err(|error| format!("{}: {error}", args.admin))
         }
-    });
-    match shown {
-        Ok(text) => {
-            print(&text);
-            ExitCode::SUCCESS
-        }
-        Err(error) => {
-            eprintln!("faregate compare: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    }))
 }

@@ -7,6 +7,8 @@ mod calls;
 mod check;
 mod compare;
 mod explain;
+#[cfg(feature = "control")]
+mod inject;
 mod metrics;
 mod presets;
 mod prices;
@@ -52,6 +54,8 @@ enum Command {
     Prices(prices::PricesArgs),
     Bill(bill::BillArgs),
     Advise(advise::AdviseArgs),
+    #[cfg(feature = "control")]
+    Inject(inject::InjectArgs),
     /// Print the reference of all metrics.
     #[command(hide = true)]
     Metrics,
@@ -70,6 +74,8 @@ impl Cli {
             Command::Prices(args) => prices::prices(&args),
             Command::Bill(args) => bill::bill(&args),
             Command::Advise(args) => advise::advise(&args),
+            #[cfg(feature = "control")]
+            Command::Inject(args) => inject::inject(&args),
             Command::Metrics => metrics::run(),
         }
     }
@@ -79,6 +85,29 @@ impl Cli {
 fn print(text: &str) {
     let mut out = std::io::stdout().lock();
     let _gone = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}
+
+/// How a command writes what it has found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Format {
+    /// For people.
+    Table,
+    /// For programs.
+    Json,
+}
+
+/// Prints what a command has found, or why it has found nothing.
+fn show(found: Result<String, String>) -> ExitCode {
+    match found {
+        Ok(text) => {
+            print(&text);
+            ExitCode::SUCCESS
+        }
+        Err(why) => {
+            eprintln!("faregate: {why}");
+            ExitCode::FAILURE
+        }
+    }
 }
 
 /// The file that a path on the command line means: itself, or a directory's `faregate.yaml`.

@@ -17,11 +17,11 @@ use super::forward::{self, Marks};
 use super::outgoing::Outgoing;
 use super::relay::{drain, note, settle};
 use super::waits::noting_waits;
-use super::{paths, rescue, tunnel};
+use super::{paths, report, rescue, tunnel};
 use crate::config::file::OnDisconnect;
 use crate::dialect::{NativeCall, RequestTap, Tap};
 use crate::error::{ClientError, Kind};
-use crate::http1::{Headers, ResponseHead};
+use crate::http1::{self, Headers, ResponseHead};
 use crate::metering::{Exchange, Outcome};
 use crate::routing::{Endpoint, Route, Target};
 use crate::upstream::{Conn, ExchangeError, KeyInjection, OutHead, RequestBody, within};
@@ -155,9 +155,15 @@ async fn carry<D: Downstream>(
     target.health.record(!overloaded, Instant::now());
     let mut answer = forward::answer(answered, &call.head.method, false, None);
     answer.mark(call.gateway, marks);
+    let chunked = matches!(answer.length, BodyLength::Unknown);
+    let with_trailers =
+        call.gateway.settings.response_headers && tap.is_some() && chunked && http1::takes_trailers(call.head);
+    if with_trailers {
+        answer.header("trailer", report::ANNOUNCED);
+    }
     down.start(&answer);
     let bodiless = matches!(answer.length, BodyLength::None);
-    let carried = relay(target, &mut conn, bodiless, &mut tap, down, exchange).await;
+    let carried = relay((target, with_trailers), &mut conn, bodiless, &mut tap, down, exchange).await;
     let outcome = carried.map_or_else(|broken| broken, |()| settle(tap.as_ref(), answered.status, refusal).0);
     match carried {
         Ok(()) => conn.release(),
@@ -265,7 +271,7 @@ async fn talk<D: Downstream>(
 
 /// Carries the answer's body to the client; where it did not come whole, why.
 async fn relay<D: Downstream>(
-    target: &Target,
+    (target, with_trailers): (&Target, bool),
     conn: &mut Conn,
     bodiless: bool,
     tap: &mut Option<Tap>,
@@ -277,7 +283,11 @@ async fn relay<D: Downstream>(
     let mut ended = bodiless;
     let mut received = Instant::now();
     loop {
-        let end = if ended { End::Now(conn.trailers()) } else { End::NotYet };
+        let ours = (ended && with_trailers).then(|| {
+            note(tap.as_ref(), exchange);
+            report::trailers(conn.trailers(), exchange)
+        });
+        let end = if ended { End::Now(ours.as_ref().or(conn.trailers())) } else { End::NotYet };
         let (sent, waited) = noting_waits(pin!(down.send(&chunks, end))).await;
         exchange.chunk_in_out(received.elapsed().saturating_sub(waited));
         if sent.is_err() {

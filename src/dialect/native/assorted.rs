@@ -11,41 +11,8 @@ use super::super::walk::{Picks, Walker};
 use super::super::{DialectId, Operation, anthropic};
 use super::{cohere, converse, measured};
 
-pub(super) const PICKS: Picks = Picks {
-    keys: &[
-        "type",
-        "usage",
-        "meta",
-        "model",
-        "error",
-        "finish_reason",
-        "error_type",
-        "provider",
-        "service_tier",
-        "prompt_token_count",
-        "generation_token_count",
-        "inputTextTokenCount",
-        "totalOutputTextTokenCount",
-        "results",
-        "amazon-bedrock-invocationMetrics",
-        // What the model made.
-        "generation",
-        "outputText",
-        "outputs",
-        "completion",
-        "text",
-        "value",
-        "response",
-        "message",
-        "tool_call_delta",
-        "contentBlockDelta",
-        "contentBlockStart",
-        "content",
-    ],
-    inside: &["response", "delta", "metadata", "result"],
-};
-/// Members in which models put what they made.
-const MADE: [&str; 12] = [
+/// Members that are picked out; first those in which models put what they made.
+const KEYS: &[&str] = &[
     "generation",
     "outputText",
     "outputs",
@@ -58,7 +25,26 @@ const MADE: [&str; 12] = [
     "contentBlockDelta",
     "contentBlockStart",
     "content",
+    // What they say of it.
+    "type",
+    "usage",
+    "meta",
+    "model",
+    "error",
+    "finish_reason",
+    "error_type",
+    "provider",
+    "service_tier",
+    "prompt_token_count",
+    "generation_token_count",
+    "inputTextTokenCount",
+    "totalOutputTextTokenCount",
+    "results",
+    "amazon-bedrock-invocationMetrics",
 ];
+const MADE: &[&str] = KEYS.split_at(12).0;
+
+pub(super) const PICKS: Picks = Picks { keys: KEYS, inside: &["response", "delta", "metadata", "result"] };
 
 /// Whether nothing is generated, so that an answer need not count it.
 pub(super) fn input_only(operation: Operation) -> bool {

@@ -41,6 +41,8 @@ pub(super) struct StreamTap {
     held: SmallVec<[Bytes; 4]>,
     /// The last event was left out.
     dropped: bool,
+    /// The stream ended inside an event, which was handed on.
+    unfinished: bool,
 }
 
 /// What becomes of an event.
@@ -66,6 +68,7 @@ impl StreamTap {
             large: None,
             held: SmallVec::new(),
             dropped: false,
+            unfinished: false,
         }
     }
 
@@ -76,7 +79,7 @@ impl StreamTap {
 
     /// Whether what was handed on ends inside an event.
     pub(super) fn mid_event(&self) -> bool {
-        self.length > 0 && !self.holds()
+        self.unfinished || (self.length > 0 && !self.holds())
     }
 
     /// Whether the unfinished event is held back.
@@ -132,6 +135,7 @@ impl StreamTap {
         if self.length > 0 {
             let fate = self.event_ends(b"", seen);
             let held = std::mem::take(&mut self.held);
+            self.unfinished = !matches!(fate, Fate::Goes);
             match fate {
                 Fate::Stays => out.extend(held),
                 Fate::Goes => {}

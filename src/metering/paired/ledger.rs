@@ -13,10 +13,6 @@ use crate::pricing::markup;
 use crate::telemetry::Telemetry;
 use crate::telemetry::cells::{Counter, Reading};
 
-const NANOS: f64 = 1e9;
-/// Differences of money are added up in 1e-12 dollars, so that their squares have room.
-const PICO: f64 = 1e12;
-
 /// Where the two ways lead.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Ways {
@@ -35,25 +31,62 @@ pub struct Ledger {
 
 struct Row {
     pairs: u64,
-    ttft: Times,
-    duration: Times,
-    money: Moneys,
+    ttft: Sides<Duration>,
+    duration: Sides<Duration>,
+    money: Sides<Money>,
 }
 
-struct Times {
+/// One measure on both sides, and the metrics that show it.
+struct Sides<A> {
     sums: Sums,
-    sides: [Duration; 2],
+    sides: [A; 2],
     calls: Counter,
-    seconds: [Reading; 2],
+    shown: [Reading; 2],
     squared: Reading,
 }
 
-struct Moneys {
-    sums: Sums,
-    sides: [Money; 2],
-    calls: Counter,
-    dollars: [Reading; 2],
-    squared: Reading,
+/// What is measured: time or money.
+trait Amount: Copy + Default {
+    /// Differences are added up in so many parts of what metrics show, in which their squares have room.
+    const PARTS: f64;
+    fn plus(self, more: Self) -> Self;
+    /// In those parts.
+    fn less(self, other: Self) -> i128;
+    /// In seconds or dollars.
+    fn shown(self) -> f64;
+}
+
+impl Amount for Duration {
+    const PARTS: f64 = 1e9;
+
+    fn plus(self, more: Self) -> Self {
+        self.saturating_add(more)
+    }
+
+    fn less(self, other: Self) -> i128 {
+        let nanos = |time: Self| i128::try_from(time.as_nanos()).unwrap_or(i128::MAX);
+        nanos(self) - nanos(other)
+    }
+
+    fn shown(self) -> f64 {
+        self.as_secs_f64()
+    }
+}
+
+impl Amount for Money {
+    const PARTS: f64 = 1e12;
+
+    fn plus(self, more: Self) -> Self {
+        self + more
+    }
+
+    fn less(self, other: Self) -> i128 {
+        (self - other).pico()
+    }
+
+    fn shown(self) -> f64 {
+        self.pico() as f64 / Self::PARTS
+    }
 }
 
 /// The pairs of one route, model and direct target.
@@ -134,68 +167,58 @@ impl Row {
         let m = telemetry.metrics();
         let [route, provider, model, direct] = [&*ways.route, &*ways.provider, &*ways.model, &*ways.direct];
         let calls = |measure| m.paired_calls.with([route, provider, model, direct, measure]);
-        let times = |measure| Times {
-            sums: Sums::default(),
-            sides: Default::default(),
-            calls: calls(measure),
-            seconds: SIDES.map(|side| m.paired_seconds.with([route, provider, model, direct, measure, side])),
-            squared: m.paired_seconds_squared.with([route, provider, model, direct, measure]),
+        let seconds = |measure, side| m.paired_seconds.with([route, provider, model, direct, measure, side]);
+        let times = |measure| {
+            let squared = m.paired_seconds_squared.with([route, provider, model, direct, measure]);
+            Sides::new(calls(measure), SIDES.map(|side| seconds(measure, side)), squared)
         };
+        let dollars = SIDES.map(|side| m.paired_cost.with([route, provider, model, direct, side]));
+        let squared = m.paired_cost_squared.with([route, provider, model, direct]);
         Self {
             pairs: 0,
             ttft: times("ttft"),
             duration: times("duration"),
-            money: Moneys {
-                sums: Sums::default(),
-                sides: Default::default(),
-                calls: calls("cost"),
-                dollars: SIDES.map(|side| m.paired_cost.with([route, provider, model, direct, side])),
-                squared: m.paired_cost_squared.with([route, provider, model, direct]),
-            },
+            money: Sides::new(calls("cost"), dollars, squared),
         }
     }
 }
 
 const SIDES: [&str; 2] = ["routed", "direct"];
 
-impl Times {
-    fn add(&mut self, routed: Option<Duration>, direct: Option<Duration>) {
+impl<A: Amount> Sides<A> {
+    fn new(calls: Counter, shown: [Reading; 2], squared: Reading) -> Self {
+        Self { sums: Sums::default(), sides: Default::default(), calls, shown, squared }
+    }
+
+    /// Adds a pair of which both sides are known.
+    fn add(&mut self, routed: Option<A>, direct: Option<A>) {
         let (Some(routed), Some(direct)) = (routed, direct) else { return };
-        self.sums.add(nanos(routed) - nanos(direct));
-        for ((sum, shown), more) in self.sides.iter_mut().zip(&self.seconds).zip([routed, direct]) {
-            *sum = sum.saturating_add(more);
-            shown.set(sum.as_secs_f64());
+        self.sums.add(routed.less(direct));
+        for ((sum, shown), more) in self.sides.iter_mut().zip(&self.shown).zip([routed, direct]) {
+            *sum = sum.plus(more);
+            shown.set(sum.shown());
         }
-        self.squared.set(self.sums.squares(NANOS));
+        self.squared.set(self.sums.squares(A::PARTS));
         self.calls.inc();
     }
 
+    fn difference(&self) -> Option<Difference> {
+        self.sums.difference(A::PARTS)
+    }
+}
+
+impl Sides<Duration> {
     fn compared(&self) -> Option<TimeCompared> {
-        let difference = self.sums.difference(NANOS)?;
+        let difference = self.difference()?;
         let [routed, direct] = self.sides.map(|sum| sum.as_secs_f64() / self.sums.pairs as f64);
         Some(TimeCompared { routed, direct, difference })
     }
 }
 
-impl Moneys {
-    fn add(&mut self, routed: Option<Money>, direct: Option<Money>) {
-        let (Some(routed), Some(direct)) = (routed, direct) else { return };
-        self.sums.add((routed - direct).pico());
-        for ((sum, shown), more) in self.sides.iter_mut().zip(&self.dollars).zip([routed, direct]) {
-            *sum += more;
-            shown.set(sum.pico() as f64 / PICO);
-        }
-        self.squared.set(self.sums.squares(PICO));
-        self.calls.inc();
-    }
-
+impl Sides<Money> {
     fn compared(&self) -> Option<MoneyCompared> {
-        let difference = self.sums.difference(PICO)?;
+        let difference = self.difference()?;
         let [routed, direct] = self.sides;
         Some(MoneyCompared { routed, direct, markup: markup(direct, routed), difference })
     }
-}
-
-fn nanos(time: Duration) -> i128 {
-    i128::try_from(time.as_nanos()).unwrap_or(i128::MAX)
 }
