@@ -6,6 +6,8 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
+use super::words;
+
 /// Deepest nesting that is read. Common JSON parsers stop at the same depth.
 pub(super) const MAX_DEPTH: u32 = 128;
 
@@ -271,13 +273,11 @@ fn word_end(bytes: &[u8], at: usize, word: &[u8]) -> Result<usize, JsonError> {
 
 /// The first byte after the string that starts with the quote at `at`, and whether a backslash stands in it.
 fn string_end(bytes: &[u8], at: usize) -> Result<(usize, bool), JsonError> {
-    /// Keys and most values end here: no longer search is begun for them.
-    const NEAR: usize = 24;
     let start = at + 1;
-    let near = bytes.get(start..).unwrap_or_default();
-    match near.iter().take(NEAR).position(|b| matches!(b, b'"' | b'\\')) {
-        Some(n) if near[n] == b'"' => Ok((start + n + 1, false)),
-        found => far_string_end(bytes, start + found.unwrap_or(NEAR)),
+    let hits = |word| words::equal(word, b'"') | words::equal(word, b'\\');
+    match words::find_near(bytes, start, hits) {
+        Ok(end) if bytes[end] == b'"' => Ok((end + 1, false)),
+        Ok(from) | Err(from) => far_string_end(bytes, from),
     }
 }
 
@@ -330,13 +330,16 @@ fn container_end(bytes: &[u8], at: usize) -> Result<usize, JsonError> {
 pub(super) fn structural(bytes: &[u8]) -> Option<usize> {
     // `[` and `{`, and `]` and `}`, differ in the bit 0x20 alone.
     let is = |b: u8| b == b'"' || b | 0x20 == b'{' || b | 0x20 == b'}';
-    const NEAR: usize = 24;
+    let hits = |word: u64| {
+        let folded = word | words::each(0x20);
+        words::equal(word, b'"') | words::equal(folded, b'{') | words::equal(folded, b'}')
+    };
     const BLOCK: usize = 64;
-    if let Some(n) = bytes.iter().take(NEAR).position(|&b| is(b)) {
-        return Some(n);
-    }
+    let mut at = match words::find_near(bytes, 0, hits) {
+        Ok(found) => return Some(found),
+        Err(from) => from,
+    };
     // Long runs without any (numbers of an embedding) go by in blocks, which the compiler turns into SIMD.
-    let mut at = NEAR.min(bytes.len());
     while let Some(block) = bytes.get(at..at + BLOCK) {
         if block.iter().fold(false, |any, &b| any | is(b)) {
             break;
