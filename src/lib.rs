@@ -18,6 +18,7 @@
 //! - [`telemetry`]: metric names, the registry, logs, traces.
 //! - [`simulated`]: the built-in provider for demos, load tests and fire drills.
 //! - [`billing`]: one bill over all providers from usage records or counters, and advice on going direct.
+//! - `control`: the sidecar's injection into pods of Kubernetes (cargo feature `control`).
 //! - [`cli`]: the subcommands.
 //!
 //! Who may import whom is kept by `tests/architecture.rs`; ARCHITECTURE.md tells the story.
@@ -26,6 +27,8 @@ pub mod billing;
 pub mod chat;
 pub mod cli;
 pub mod config;
+#[cfg(feature = "control")]
+pub mod control;
 pub mod dialect;
 pub mod error;
 pub mod fetch;

@@ -52,6 +52,10 @@ fn configurations_pass_the_check() {
             overlay_passes_the_check(&block);
             continue;
         }
+        // The command that reads them is run below.
+        if file_of_injection(&block.text).is_some() {
+            continue;
+        }
         let surroundings = Surroundings {
             env: &|_| Some("key".to_owned()),
             files: false,
@@ -67,6 +71,12 @@ fn configurations_pass_the_check() {
 
 fn is_price_overlay(text: &str) -> bool {
     text.lines().any(|line| line.starts_with("cards:"))
+}
+
+/// The file that the commands of docs/kubernetes.md find a block in: a manifest, or settings of injection.
+fn file_of_injection(text: &str) -> Option<&'static str> {
+    let begins = |key: &str| text.lines().any(|line| line.starts_with(key));
+    if begins("kind:") { Some("deployment.yaml") } else { begins("image:").then_some("inject.yaml") }
 }
 
 fn overlay_passes_the_check(block: &Block) {
@@ -92,6 +102,9 @@ fn commands_run_or_are_known_to_run_elsewhere() {
         for block in page_blocks(&page) {
             match block.language.as_str() {
                 "yaml" if is_price_overlay(&block.text) => {}
+                "yaml" if let Some(file) = file_of_injection(&block.text) => {
+                    fs::write(directory.join(file), block.text).unwrap();
+                }
                 "yaml" => configuration = block.text,
                 "sh" | "bash" | "console" | "shell" => {
                     for command in commands(&block.text) {
@@ -107,7 +120,7 @@ fn commands_run_or_are_known_to_run_elsewhere() {
 }
 
 fn run(command: &str, place: &str, directory: &Path, configuration: &str, faregate: &Faregate) {
-    let ours = ["advise", "bill", "check", "compare", "explain", "presets", "prices", "schema", "help", "--"];
+    let ours = ["advise", "bill", "check", "compare", "explain", "inject", "presets", "prices", "schema", "help", "--"];
     let text = if command.starts_with("curl ") {
         command
             .replace("127.0.0.1:4000", &faregate.api.to_string())

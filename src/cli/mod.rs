@@ -7,6 +7,8 @@ mod calls;
 mod check;
 mod compare;
 mod explain;
+#[cfg(feature = "control")]
+mod inject;
 mod metrics;
 mod presets;
 mod prices;
@@ -52,6 +54,8 @@ enum Command {
     Prices(prices::PricesArgs),
     Bill(bill::BillArgs),
     Advise(advise::AdviseArgs),
+    #[cfg(feature = "control")]
+    Inject(inject::InjectArgs),
     /// Print the reference of all metrics.
     #[command(hide = true)]
     Metrics,
@@ -70,6 +74,8 @@ impl Cli {
             Command::Prices(args) => prices::prices(&args),
             Command::Bill(args) => bill::bill(&args),
             Command::Advise(args) => advise::advise(&args),
+            #[cfg(feature = "control")]
+            Command::Inject(args) => inject::inject(&args),
             Command::Metrics => metrics::run(),
         }
     }

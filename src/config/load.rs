@@ -10,6 +10,7 @@ use serde::Deserialize;
 
 use super::checks;
 use super::de::De;
+use super::environment::environment;
 use super::file::Config;
 use super::mend;
 use super::prices;
@@ -54,7 +55,7 @@ impl Overrides {
 impl Surroundings<'static> {
     /// This process.
     pub fn process() -> Self {
-        Self { env: &|name| std::env::var(name).ok(), files: true, elsewhere: false, overrides: Overrides::default() }
+        Self { env: &environment, files: true, elsewhere: false, overrides: Overrides::default() }
     }
 }
 

@@ -10,6 +10,7 @@
 mod advice;
 mod checks;
 mod de;
+mod environment;
 pub mod file;
 mod formats;
 mod load;
@@ -28,6 +29,7 @@ mod tree;
 pub mod units;
 mod walk;
 
+pub use environment::environment;
 pub use file::Config;
 pub use load::{Checked, MAX_FILE, Overrides, Surroundings, check, check_file, check_typed, load, parse, unreadable};
 pub use presets::{Preset, Presets, RouterMetadata};

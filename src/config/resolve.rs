@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::environment;
 use super::file::{AuthScheme, Config, Credentials, DialectName, Provider, SecretSource, StreamUsage};
 use super::presets::{Preset, Presets, RouterMetadata};
 
@@ -30,9 +31,14 @@ pub struct ResolvedProvider {
     pub provider: Provider,
 }
 
-/// Resolves all providers, in order of their names, with this process's environment.
+/// Resolves all providers, in order of their names, with this process's environment. A key whose variable a file stands
+/// for is read from that file, so that it can be rotated.
 pub fn resolve(config: &Config) -> Vec<ResolvedProvider> {
-    resolve_with(config, &|name| std::env::var(name).ok())
+    let mut resolved = resolve_with(config, &environment::environment);
+    for provider in &mut resolved {
+        provider.provider.credentials = provider.provider.credentials.take().map(environment::from_file);
+    }
+    resolved
 }
 
 /// [`resolve`] with an environment of the caller's.

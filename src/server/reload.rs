@@ -88,14 +88,12 @@ impl Source {
     }
 }
 
-pub(super) fn env(name: &str) -> Option<String> {
-    std::env::var(name).ok()
-}
+pub(super) use config::environment as env;
 
 /// Files that are read again when they change, besides the configuration itself: keys, certificates and prices.
 fn named(config: &Config, server: &config::file::Server) -> Vec<PathBuf> {
     let mut files: Vec<PathBuf> = config.prices.overlays.clone();
-    for provider in config.providers.values() {
+    for provider in config::resolve(config).iter().map(|resolved| &resolved.provider) {
         if let Some(Credentials::Secret(secret)) = &provider.credentials {
             files.extend(secret.file.clone());
         }

@@ -47,6 +47,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "wire",
         ],
     ),
+    // The cluster's side; must not know how calls are made.
+    ("control", &["config", "telemetry", "error"]),
     ("cli", &["*"]),
     ("main", &["cli"]),
     ("lib", &["*"]),

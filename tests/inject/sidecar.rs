@@ -1,0 +1,152 @@
+//! The container that is injected, started as kubelet would start it: its arguments, its variables, its volumes. A call
+//! by the app's variables reaches the provider with the key that the app does not have.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::net::SocketAddr;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+
+use serde_json::Value;
+
+use super::support::{Client, Setup, Upstream, eventually};
+use super::{folder, inject};
+use faregate::control::manifest;
+
+const CALL: &str = r#"{"model":"gpt-5","messages":[{"role":"user","content":"Hello"}]}"#;
+
+/// A pod of the corpus, injected.
+fn pod(name: &str) -> Value {
+    let text = fs::read_to_string(folder("pods").join(format!("{name}.yaml"))).unwrap();
+    let outcome = inject(&text);
+    assert!(outcome.problems.is_empty(), "{:?}", outcome.problems);
+    manifest::value(&outcome.text).unwrap()
+}
+
+/// The variables of a container as kubelet gives them to its process.
+fn environment(container: &Value) -> BTreeMap<String, String> {
+    let mut environment = BTreeMap::<String, String>::new();
+    for variable in container["env"].as_array().unwrap() {
+        let name = variable["name"].as_str().unwrap();
+        let value = match variable["valueFrom"]["fieldRef"]["fieldPath"].as_str() {
+            Some("metadata.namespace") => "shop".to_owned(),
+            Some("metadata.name") => "pod-1".to_owned(),
+            Some(other) => panic!("{other}"),
+            None => variable["value"].as_str().unwrap().to_owned(),
+        };
+        let expand = |value: String, (known, text): (&String, &String)| value.replace(&format!("$({known})"), text);
+        environment.insert(name.into(), environment.iter().fold(value, expand));
+    }
+    environment
+}
+
+/// Writes a Secret's volume as kubelet does: a directory of its own for each version, and a link that is swapped.
+fn mount(at: &Path, version: u32, files: &[(&str, &str)]) {
+    let directory = format!("..{version}");
+    fs::create_dir_all(at.join(&directory)).unwrap();
+    for (name, text) in files {
+        fs::write(at.join(&directory).join(name), text).unwrap();
+    }
+    symlink(&directory, at.join("..data_tmp")).unwrap();
+    fs::rename(at.join("..data_tmp"), at.join("..data")).unwrap();
+    for (name, _) in files {
+        let _exists = symlink(format!("..data/{name}"), at.join(name));
+    }
+}
+
+#[test]
+fn a_keyless_app_calls_by_its_variables_and_the_sidecar_adds_the_key() {
+    let pod = pod("deployment");
+    let pod = &pod["spec"]["template"];
+    let sidecar = &pod["spec"]["initContainers"][0];
+    assert_eq!(sidecar["args"], serde_json::json!(["run", "--listen=127.0.0.1:4000", "--admin=0.0.0.0:4001"]));
+    let of_sidecar = environment(sidecar);
+    assert_eq!(of_sidecar["FAREGATE_APP"], "shop/deployment");
+    assert_eq!(sidecar["volumeMounts"][0]["mountPath"], of_sidecar["FAREGATE_CREDENTIALS"].as_str());
+
+    let upstream = Upstream::json(200, r#"{"usage":{"prompt_tokens":1,"completion_tokens":1}}"#);
+    let volumes = tempfile::tempdir().unwrap();
+    mount(volumes.path(), 1, &[("OPENAI_API_KEY", "sk-first\n")]);
+    let configuration = format!("providers:\n  openai: {{ base_url: \"http://{}/v1\" }}\n", upstream.address);
+    let faregate = Setup::new(&configuration)
+        .env("FAREGATE_APP", &of_sidecar["FAREGATE_APP"])
+        .env("FAREGATE_CREDENTIALS", volumes.path().to_str().unwrap())
+        .start();
+
+    let app = &pod["spec"]["containers"][0];
+    let of_app = environment(app);
+    assert!(app["volumeMounts"].is_null() && !app.to_string().contains("llm-keys"));
+    let call = |client: &mut Client| {
+        let base = of_app["OPENAI_BASE_URL"].strip_prefix("http://127.0.0.1:4000").unwrap();
+        let key = format!("authorization: Bearer {}", of_app["OPENAI_API_KEY"]);
+        client.post(&format!("{base}/chat/completions"), &[&key], CALL);
+        client.response().expect(200);
+        let head = upstream.requests().pop().unwrap().head;
+        head.all("authorization").join("|")
+    };
+    let mut client = Client::connect(faregate.api);
+    assert_eq!(call(&mut client), "Bearer sk-first");
+    // The Secret is rotated: no restart, no reload.
+    mount(volumes.path(), 2, &[("OPENAI_API_KEY", "sk-second")]);
+    eventually("the new key", || call(&mut client) == "Bearer sk-second");
+    let records = faregate.stop();
+    assert_eq!(records[0]["app"], "shop/deployment");
+    assert!(!records.iter().any(|record| record.to_string().contains("sk-")));
+}
+
+#[test]
+fn without_a_configuration_the_providers_of_the_secret_are_on() {
+    let volumes = tempfile::tempdir().unwrap();
+    mount(volumes.path(), 1, &[("ANTHROPIC_API_KEY", "sk-a"), ("NOTHING_OF_OURS", "x"), ("GROQ_API_KEY", " \n")]);
+    let faregate = Setup::without_config().env("FAREGATE_CREDENTIALS", volumes.path().to_str().unwrap()).start();
+    faregate.wait_logged("provider `anthropic` is on");
+    let said = faregate.stderr();
+    assert!(!said.contains("groq") && !said.contains("simulated") && !said.contains("sk-a"), "{said}");
+}
+
+#[test]
+fn the_environment_wins_over_the_files() {
+    let upstream = Upstream::json(200, "{}");
+    let volumes = tempfile::tempdir().unwrap();
+    mount(volumes.path(), 1, &[("OPENAI_API_KEY", "from-file"), ("MINE", "mine-from-file")]);
+    let configuration = format!(
+        "providers:\n  openai: {{ base_url: \"http://{0}/v1\" }}\n  mine: {{ base_url: \"http://{0}/v1\", credentials: \
+         {{ env: MINE }} }}\n",
+        upstream.address
+    );
+    let faregate = Setup::new(&configuration)
+        .env("OPENAI_API_KEY", "from-environment")
+        .env("FAREGATE_CREDENTIALS", volumes.path().to_str().unwrap())
+        .start();
+    let key = |path: &str| {
+        let mut client = Client::connect(faregate.api);
+        client.post(path, &[], CALL);
+        client.response().expect(200);
+        upstream.requests().pop().unwrap().head.get("authorization").unwrap_or_default().to_owned()
+    };
+    assert_eq!(key("/openai/v1/chat/completions"), "Bearer from-environment");
+    assert_eq!(key("/mine/v1/chat/completions"), "Bearer mine-from-file");
+}
+
+/// The injected arguments are such as `faregate run` takes, IPv6 included.
+#[test]
+fn the_injected_arguments_are_understood() {
+    for (name, arguments) in [("every-annotation", 4), ("plain", 3)] {
+        let pod = pod(name);
+        let given = pod["spec"]["initContainers"][0]["args"].as_array().unwrap();
+        assert_eq!(given.len(), arguments, "{given:?}");
+        for argument in given.iter().filter_map(Value::as_str) {
+            if let Some(address) = argument.strip_prefix("--listen=").or_else(|| argument.strip_prefix("--admin=")) {
+                address.parse::<SocketAddr>().unwrap();
+            }
+        }
+    }
+    let mut settings = super::settings();
+    settings.admin_address = "::".parse().unwrap();
+    settings.run_as_user = None;
+    let injector = faregate::control::inject::Injector::new(settings).unwrap();
+    let text = fs::read_to_string(folder("pods/plain.yaml")).unwrap();
+    let outcome = manifest::inject(&text, &injector, "shop", &|_| Default::default());
+    assert!(outcome.text.contains("--admin=[::]:4001"), "{}", outcome.text);
+    assert!(!outcome.text.contains("runAsUser"));
+}
