@@ -84,6 +84,7 @@ impl Proxies {
         if !plan.wants(name) {
             return Ok(());
         }
+        let before = self.faregate.inside()?;
         let mut rounds = Vec::with_capacity(plan.rounds);
         for round in 0..plan.rounds {
             let direct = Row::of(&drive(self.upstream)?, None);
@@ -102,6 +103,7 @@ impl Proxies {
             rounds.push([direct, nginx, faregate]);
         }
         report::case(name, &rounds);
+        report::inside(before, self.faregate.inside()?);
         Ok(())
     }
 }

@@ -19,6 +19,8 @@ pub struct Proxy {
     /// Where JSON answers are asked for, and where streams are.
     pub json: SocketAddr,
     pub stream: SocketAddr,
+    /// Where Faregate shows its metrics.
+    admin: Option<SocketAddr>,
     /// From the start of the process until it said that it was ready.
     pub ready_after: Duration,
 }
@@ -77,7 +79,7 @@ impl Proxy {
         };
         let (api, admin): (SocketAddr, SocketAddr) = (address("api")?, address("admin")?);
         let ready_after = answers(admin, began, "/readyz")?;
-        Ok(Self { child, json: api, stream: api, ready_after })
+        Ok(Self { child, json: api, stream: api, admin: Some(admin), ready_after })
     }
 
     /// nginx as a plain reverse proxy: keep-alive on both sides, no log; streams unbuffered.
@@ -112,7 +114,7 @@ impl Proxy {
             .spawn()
             .map_err(|error| io::Error::other(format!("nginx: {error}; is nginx-light installed?")))?;
         // Until its workers have their listeners, connections are refused.
-        let mut proxy = Self { child, json, stream, ready_after: Duration::ZERO };
+        let mut proxy = Self { child, json, stream, admin: None, ready_after: Duration::ZERO };
         proxy.ready_after = answers(json, began, "/").map_err(|e| {
             io::Error::other(format!("{e}; {}", fs::read_to_string(dir.join("nginx.err")).unwrap_or_default()))
         })?;
@@ -148,6 +150,19 @@ impl Proxy {
         Ok(sums)
     }
 
+    /// Faregate's own count of the time inside it so far (`faregate_overhead_seconds`): microseconds on the way to the
+    /// provider and back, and calls.
+    pub fn inside(&self) -> io::Result<[f64; 3]> {
+        let Some(admin) = self.admin else { return Ok([f64::NAN; 3]) };
+        let metrics = get(admin, "/metrics")?;
+        let value = |name: &str, phase: &str| {
+            let series = format!("faregate_overhead_seconds_{name}{{phase=\"{phase}\"}} ");
+            let line = metrics.lines().find_map(|line| line.strip_prefix(&*series));
+            line.and_then(|value| value.parse::<f64>().ok()).unwrap_or(0.0)
+        };
+        Ok([value("sum", "request") * 1e6, value("sum", "response") * 1e6, value("count", "request")])
+    }
+
     /// The process and its children.
     fn pids(&self) -> io::Result<Vec<u32>> {
         let own = self.child.id();
@@ -163,16 +178,20 @@ fn free_port() -> io::Result<SocketAddr> {
 /// Asks until anything is answered; returns how long that took.
 fn answers(address: SocketAddr, began: Instant, path: &str) -> io::Result<Duration> {
     loop {
-        let ask = || -> io::Result<usize> {
-            let mut socket = TcpStream::connect(address)?;
-            socket.set_read_timeout(Some(PATIENCE))?;
-            write!(socket, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
-            socket.read(&mut [0; 64])
-        };
-        match ask() {
-            Ok(n) if n > 0 => return Ok(began.elapsed()),
+        match get(address, path) {
+            Ok(answer) if !answer.is_empty() => return Ok(began.elapsed()),
             _ if began.elapsed() > PATIENCE => return Err(io::Error::other(format!("{address} does not answer"))),
             _ => std::thread::sleep(Duration::from_millis(1)),
         }
     }
+}
+
+/// What is answered, head and all.
+fn get(address: SocketAddr, path: &str) -> io::Result<String> {
+    let mut socket = TcpStream::connect(address)?;
+    socket.set_read_timeout(Some(PATIENCE))?;
+    write!(socket, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
+    let mut answer = String::new();
+    socket.read_to_string(&mut answer)?;
+    Ok(answer)
 }

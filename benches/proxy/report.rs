@@ -75,6 +75,17 @@ pub fn case(name: &str, rounds: &[[Row; 3]]) {
     println!("| Faregate : direct | {:.2} | | | |\n", against(2, 0, |r| r.per_second));
 }
 
+/// Faregate's own count before and after a case: see [`Proxy::inside`](super::process::Proxy::inside). It ends where its
+/// bytes are handed to the kernel, so that what a client sees added is more.
+pub fn inside(before: [f64; 3], after: [f64; 3]) {
+    let [request, response, calls] = [0, 1, 2].map(|at| after[at] - before[at]);
+    println!(
+        "By its own count Faregate spent {:.0} us of a call on the way to the provider and {:.0} us on the way back (means of {calls:.0} calls).\n",
+        request / calls,
+        response / calls
+    );
+}
+
 /// Resident and proportional KiB of both.
 pub fn memory(name: &str, nginx: (f64, f64), faregate: (f64, f64)) {
     println!("### {name}\n");
