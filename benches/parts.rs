@@ -130,12 +130,15 @@ fn metering() {
         let target = |seller| meter.priced_target("route", "provider", "", seller);
         let (free, priced, stated) = (target(None), target(Some(&direct)), target(Some(&router)));
         let amount = StatedCost { amount: Money::from_atto(4_025_000_000_000_000), upstream: None, byok: false };
-        let metered = time(&format!("a call metered{name}"), || drop(call(&meter, &free, &route)));
-        let by_card = time(&format!("the same, priced by its card{name}"), || drop(call(&meter, &priced, &route)));
-        let by_statement = time(&format!("the same, priced as a router states{name}"), || {
+        let stating = || {
             let mut call = call(&meter, &stated, &route);
             call.set_charge(Some(amount), ServiceTier::Standard, Some("OpenAI"));
-        });
+        };
+        let [metered, by_card, by_statement] = timing::in_turn([
+            (&format!("a call metered{name}"), &mut || drop(call(&meter, &free, &route))),
+            (&format!("the same, priced by its card{name}"), &mut || drop(call(&meter, &priced, &route))),
+            (&format!("the same, priced as a router states{name}"), &mut { stating }),
+        ]);
         println!("{:52} {:>12.1} ns", format!("money costs{name}"), by_card - metered);
         println!("{:52} {:>12.1} ns", format!("money costs behind a router{name}"), by_statement - metered);
         let unpriced = telemetry.exposition().contains("faregate_unpriced_calls_total{");

@@ -27,6 +27,28 @@ pub fn time<T>(name: &str, mut work: impl FnMut() -> T) -> f64 {
     samples[0]
 }
 
+/// Nanoseconds that each of these takes, at best, from short samples in turn: whatever else the machine does meets all
+/// of them, and their differences mean something.
+#[allow(dead_code, reason = "each benchmark uses a part of this file")]
+pub fn in_turn<const N: usize>(mut works: [(&str, &mut dyn FnMut()); N]) -> [f64; N] {
+    const REPEATS: u32 = 200;
+    let rounds = if std::env::args().any(|arg| arg == "--quick") { 10 } else { 2_000 };
+    let mut best = [f64::INFINITY; N];
+    for _ in 0..rounds {
+        for ((_, work), best) in works.iter_mut().zip(&mut best) {
+            let began = Instant::now();
+            for _ in 0..REPEATS {
+                work();
+            }
+            *best = best.min(began.elapsed().as_nanos() as f64 / f64::from(REPEATS));
+        }
+    }
+    for ((name, _), best) in works.iter().zip(best) {
+        println!("{name:52} {best:>12.1} ns");
+    }
+    best
+}
+
 /// Whether cargo started this as a benchmark; `cargo test --all-targets` starts it too.
 pub fn wanted() -> bool {
     std::env::args().any(|arg| arg == "--bench")

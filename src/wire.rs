@@ -3,6 +3,8 @@
 //! Reads go through one scratch buffer per thread and are then copied into a buffer of the size that is needed, so
 //! that a connection that waits holds no read buffer at all. Knows nothing of HTTP, pools or deadlines.
 
+mod socket;
+
 use std::cell::RefCell;
 use std::future::poll_fn;
 use std::io;
@@ -12,11 +14,18 @@ use std::task::{Context, Poll, ready};
 use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 
+pub use socket::Socket;
+
 /// One read takes at most this much.
 const SCRATCH: usize = 32 * 1024;
 
 /// From this size on, bytes are written from where they lie instead of being joined with what goes before them.
 const JOIN_BELOW: usize = 8 * 1024;
+
+/// How much of a part of `len` bytes goes into the buffer of the head before it.
+pub fn joined(len: usize) -> usize {
+    if len < JOIN_BELOW { len } else { 0 }
+}
 
 thread_local! {
     static READ: RefCell<Vec<u8>> = RefCell::new(vec![0; SCRATCH]);
@@ -93,6 +102,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     /// # Errors
     /// Whatever the stream fails with.
     pub async fn write(&mut self, head: &mut Vec<u8>, parts: &[impl AsRef<[u8]>]) -> io::Result<()> {
+        head.reserve(parts.iter().map(|part| joined(part.as_ref().len())).sum());
         for part in parts {
             let part = part.as_ref();
             if part.len() < JOIN_BELOW {
@@ -123,6 +133,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     ) -> io::Result<bool> {
         let total: usize = parts.iter().map(|part| part.as_ref().len()).sum();
         let parts = if total < JOIN_BELOW {
+            head.reserve(total);
             parts.iter().for_each(|part| head.extend_from_slice(part.as_ref()));
             &[]
         } else {

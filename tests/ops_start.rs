@@ -59,6 +59,18 @@ fn a_port_that_is_taken_is_named_with_its_key() {
     assert_says(&said, &["server.listen", "no network interface here has this address"]);
 }
 
+/// Whoever has just seen the process start may ask for a reload or an upgrade at once.
+#[test]
+fn signals_of_the_first_moment_end_nothing() {
+    for _ in 0..10 {
+        let upstream = Upstream::json(200, "{}");
+        let faregate = Faregate::start(&table::fallback(&[upstream.address]));
+        faregate.signal("HUP");
+        faregate.signal("USR2");
+        post(faregate.api, "/v1/chat/completions", BODY).expect(200);
+    }
+}
+
 #[test]
 fn files_that_cannot_be_used_are_named() {
     let at = "server: { listen: \"127.0.0.1:0\", admin: \"127.0.0.1:0\"";

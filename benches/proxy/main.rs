@@ -31,6 +31,8 @@ struct Plan {
     faregate: std::path::PathBuf,
     /// Only cases whose name holds this.
     only: Option<String>,
+    /// Nothing is measured: Faregate alone serves the calls of every case, for a build that is laid out by them.
+    train: bool,
 }
 
 const HELP: &str = "Faregate beside nginx, over a fake upstream, in interleaved rounds.
@@ -42,7 +44,8 @@ const HELP: &str = "Faregate beside nginx, over a fake upstream, in interleaved 
   --rate N            open loop, requests a second (default 3000)
   --workers N         workers of both proxies (default: one per core)
   --faregate PATH     another build of Faregate
-  --only TEXT         only cases whose name holds this, such as `stream` or `memory`";
+  --only TEXT         only cases whose name holds this, such as `stream` or `memory`
+  --train             measures nothing: drives Faregate alone, for scripts/release";
 
 impl Plan {
     fn full() -> Self {
@@ -59,6 +62,7 @@ impl Plan {
             workers: std::thread::available_parallelism().map_or(2, usize::from),
             faregate: env!("CARGO_BIN_EXE_faregate").into(),
             only: None,
+            train: false,
         }
     }
 
@@ -86,6 +90,7 @@ impl Plan {
                     plan.connections = value()?.split(',').map(|n| number(n.into())).collect::<Result<_, _>>()?;
                 }
                 "--faregate" => plan.faregate = value()?.into(),
+                "--train" => plan.train = true,
                 "--only" => plan.only = Some(value()?),
                 _ => return Err(format!("{arg} is not known; see --help")),
             }

@@ -15,6 +15,9 @@ use super::upstream;
 pub fn run(plan: &Plan) -> io::Result<()> {
     let dir = tempfile::tempdir()?;
     let upstream = upstream::start()?;
+    if plan.train {
+        return train(plan, upstream);
+    }
     report::intro(plan);
     if plan.wants("start") {
         starts(plan, upstream)?;
@@ -48,6 +51,18 @@ pub fn run(plan: &Plan) -> io::Result<()> {
         report::memory("memory, after all that", proxies.nginx.memory()?, proxies.faregate.memory()?);
         drop(proxies);
         parked(plan, upstream)?;
+    }
+    Ok(())
+}
+
+/// Every kind of call, without a measurement.
+fn train(plan: &Plan, upstream: SocketAddr) -> io::Result<()> {
+    let dir = tempfile::tempdir()?;
+    let faregate = Proxy::faregate(&plan.faregate, dir.path(), upstream, plan.workers)?;
+    for request in [Request::chat(false, None), Request::chat(true, None), Request::chat(true, Some(plan.pace))] {
+        for &connections in &plan.connections {
+            load::closed_loop(faregate.json, connections, plan.window, &request)?;
+        }
     }
     Ok(())
 }

@@ -135,7 +135,8 @@ pub fn config(data: &[u8]) {
     let env = |_: &str| Some("value".to_owned());
     let surroundings = Surroundings { env: &env, files: false, elsewhere: true, ..Surroundings::process() };
     let checked = check(data, "fuzzed.yaml", &surroundings);
-    let lines = data.split(|b| *b == b'\n').count() + 2;
+    // In YAML a carriage return ends a line, too (YAML 1.2.2, 5.4).
+    let lines = data.split(|b| matches!(b, b'\n' | b'\r')).count() + 2;
     let mut errors = 0;
     for problem in &checked.problems.0 {
         errors += usize::from(matches!(problem.severity, faregate::config::Severity::Error));

@@ -20,6 +20,8 @@ pub(super) struct Charge {
     amount: Option<Money>,
     upstream: Option<Money>,
     byok: bool,
+    /// Of the `usage` object that is being read.
+    ticks: Option<Money>,
     pub(super) tier: ServiceTier,
     served_by: Option<String>,
     pub(super) router: Option<RouterTold>,
@@ -41,27 +43,39 @@ impl Charge {
 
     /// Takes over what a `usage` object says; `used`: it counts any tokens.
     pub(super) fn note_usage(&mut self, usage: &[u8], used: bool) {
-        let Ok(mut members) = Members::open(usage, 0) else { return };
-        while let Ok(Some(member)) = members.next() {
-            let value = member.value;
-            match &*member.key() {
-                // OpenRouter and Vercel: a number. Perplexity: an object.
-                b"cost" if value.starts_with(b"{") => self.note_amount(total(value)),
-                b"cost" => self.note_amount(money(value)),
-                b"cost_details" => {
-                    self.upstream = json::field(value, "upstream_inference_cost").and_then(money).or(self.upstream);
-                }
-                // Vercel's word for what the serving provider asks.
-                b"market_cost" => self.upstream = self.upstream.or(money(value)),
-                b"is_byok" => self.byok = value == b"true",
-                // Hosts that sell xAI's models write 0 for what they charge by other means.
-                b"cost_in_usd_ticks" => self.note_amount(units(value, TICK).filter(|m| *m > Money::ZERO || !used)),
-                b"pydantic_ai_gateway" => self.note_amount(json::field(value, "cost_estimate").and_then(money)),
-                b"service_tier" => self.note_tier(value),
-                b"speed" if value == b"\"fast\"" => self.tier = ServiceTier::Fast,
-                _ => {}
+        if let Ok(mut members) = Members::open(usage, 0) {
+            while let Ok(Some(member)) = members.next() {
+                self.note_of_usage(&member.key(), member.value);
             }
         }
+        self.usage_ends(used);
+    }
+
+    /// Takes over one member of a `usage` object; [`Charge::usage_ends`] follows the last one.
+    pub(super) fn note_of_usage(&mut self, key: &[u8], value: &[u8]) {
+        match key {
+            // OpenRouter and Vercel: a number. Perplexity: an object.
+            b"cost" if value.starts_with(b"{") => self.note_amount(total(value)),
+            b"cost" => self.note_amount(money(value)),
+            b"cost_details" => {
+                self.upstream = json::field(value, "upstream_inference_cost").and_then(money).or(self.upstream);
+            }
+            // Vercel's word for what the serving provider asks.
+            b"market_cost" => self.upstream = self.upstream.or(money(value)),
+            b"is_byok" => self.byok = value == b"true",
+            b"cost_in_usd_ticks" => self.ticks = units(value, TICK),
+            b"pydantic_ai_gateway" => self.note_amount(json::field(value, "cost_estimate").and_then(money)),
+            b"service_tier" => self.note_tier(value),
+            b"speed" if value == b"\"fast\"" => self.tier = ServiceTier::Fast,
+            _ => {}
+        }
+    }
+
+    /// The `usage` object is read; `used`: it counts any tokens.
+    pub(super) fn usage_ends(&mut self, used: bool) {
+        // Hosts that sell xAI's models write 0 for what they charge by other means.
+        let ticks = self.ticks.take().filter(|amount| *amount > Money::ZERO || !used);
+        self.note_amount(ticks);
     }
 
     /// Takes over a member that stands beside `usage`.

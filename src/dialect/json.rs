@@ -6,6 +6,8 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
+use super::words;
+
 /// Deepest nesting that is read. Common JSON parsers stop at the same depth.
 pub(super) const MAX_DEPTH: u32 = 128;
 
@@ -36,6 +38,8 @@ fn fail<T>(offset: usize, problem: JsonProblem) -> Result<T, JsonError> {
 pub(super) struct Member<'a> {
     /// The key as it was written, without its quotes.
     key: &'a [u8],
+    /// A backslash stands in the key.
+    escaped: bool,
     /// Where the key's opening quote stands.
     pub(super) start: usize,
     /// Where the value stands, quotes and brackets included.
@@ -52,7 +56,7 @@ impl<'a> Member<'a> {
 
     /// The key with its escapes undone; one that is no text at all matches nothing.
     pub(super) fn key(&self) -> Cow<'a, [u8]> {
-        if memchr::memchr(b'\\', self.key).is_none() {
+        if !self.escaped {
             return Cow::Borrowed(self.key);
         }
         let mut quoted = Vec::with_capacity(self.key.len() + 2);
@@ -108,7 +112,7 @@ impl<'a> Members<'a> {
         }
         self.state = State::Later;
         let place = self.at;
-        let key = self.key()?;
+        let (key, escaped) = self.key()?;
         self.at = skip_space(self.bytes, self.at);
         match self.bytes.get(self.at) {
             Some(b':') => self.at = skip_space(self.bytes, self.at + 1),
@@ -117,7 +121,7 @@ impl<'a> Members<'a> {
         }
         let start = self.at;
         self.at = skip_value(self.bytes, start)?;
-        Ok(Some(Member { key, start: place, span: start..self.at, value: &self.bytes[start..self.at] }))
+        Ok(Some(Member { key, escaped, start: place, span: start..self.at, value: &self.bytes[start..self.at] }))
     }
 
     /// The first byte after the object, once `next` has answered `None`.
@@ -125,13 +129,14 @@ impl<'a> Members<'a> {
         self.at
     }
 
-    fn key(&mut self) -> Result<&'a [u8], JsonError> {
+    /// The key, and whether a backslash stands in it.
+    fn key(&mut self) -> Result<(&'a [u8], bool), JsonError> {
         match self.bytes.get(self.at) {
             Some(b'"') => {
-                let end = string_end(self.bytes, self.at)?;
+                let (end, escaped) = string_end(self.bytes, self.at)?;
                 let key = &self.bytes[self.at + 1..end - 1];
                 self.at = end;
-                Ok(key)
+                Ok((key, escaped))
             }
             Some(_) => fail(self.at, JsonProblem::Unexpected),
             None => fail(self.at, JsonProblem::Truncated),
@@ -177,12 +182,14 @@ pub(super) fn text(value: &[u8]) -> Option<Cow<'_, str>> {
 
 /// A count: a whole number that is not negative. Some hosts write `12.0`.
 pub(super) fn count(value: &[u8]) -> Option<u64> {
-    let text = std::str::from_utf8(value).ok()?;
-    if let Ok(n) = text.parse::<u64>() {
-        return Some(n);
-    }
-    let (whole, rest) = text.split_once('.')?;
-    if rest.bytes().all(|b| b == b'0') { whole.parse().ok() } else { None }
+    let (digits, rest) = value.split_at(value.iter().take_while(|b| b.is_ascii_digit()).count());
+    let whole = digits.iter().try_fold(0u64, |n, digit| n.checked_mul(10)?.checked_add(u64::from(digit - b'0')))?;
+    let is_whole = match rest {
+        [] => true,
+        [b'.', zeros @ ..] => zeros.iter().all(|b| *b == b'0'),
+        _ => false,
+    };
+    (is_whole && !digits.is_empty()).then_some(whole)
 }
 
 /// Whether a value says something: not null, not false, not empty.
@@ -239,7 +246,7 @@ pub(super) fn skip_space(bytes: &[u8], mut at: usize) -> usize {
 fn skip_value(bytes: &[u8], at: usize) -> Result<usize, JsonError> {
     match bytes.get(at) {
         None => fail(at, JsonProblem::Truncated),
-        Some(b'"') => string_end(bytes, at),
+        Some(b'"') => string_end(bytes, at).map(|(end, _)| end),
         Some(b'{' | b'[') => container_end(bytes, at),
         Some(b't') => word_end(bytes, at, b"true"),
         Some(b'f') => word_end(bytes, at, b"false"),
@@ -264,15 +271,26 @@ fn word_end(bytes: &[u8], at: usize, word: &[u8]) -> Result<usize, JsonError> {
     }
 }
 
-/// The first byte after the string that starts with the quote at `at`.
-fn string_end(bytes: &[u8], at: usize) -> Result<usize, JsonError> {
-    let mut from = at + 1;
+/// The first byte after the string that starts with the quote at `at`, and whether a backslash stands in it.
+fn string_end(bytes: &[u8], at: usize) -> Result<(usize, bool), JsonError> {
+    let start = at + 1;
+    let hits = |word| words::equal(word, b'"') | words::equal(word, b'\\');
+    match words::find_near(bytes, start, hits) {
+        Ok(end) if bytes[end] == b'"' => Ok((end + 1, false)),
+        Ok(from) | Err(from) => far_string_end(bytes, from),
+    }
+}
+
+/// The same, from the byte `from` of the string on.
+fn far_string_end(bytes: &[u8], mut from: usize) -> Result<(usize, bool), JsonError> {
+    let mut escaped = false;
     loop {
         match memchr::memchr2(b'"', b'\\', &bytes[from.min(bytes.len())..]) {
-            Some(n) if bytes[from + n] == b'"' => return Ok(from + n + 1),
+            Some(n) if bytes[from + n] == b'"' => return Ok((from + n + 1, escaped)),
             Some(n) => from += n + 2,
             None => return fail(bytes.len(), JsonProblem::Truncated),
         }
+        escaped = true;
     }
 }
 
@@ -285,7 +303,7 @@ fn container_end(bytes: &[u8], at: usize) -> Result<usize, JsonError> {
         let here = from + n;
         from = here + 1;
         match bytes[here] {
-            b'"' => from = string_end(bytes, here)?,
+            b'"' => from = string_end(bytes, here)?.0,
             open @ (b'{' | b'[') => {
                 if depth == MAX_DEPTH - 1 {
                     return fail(here, JsonProblem::TooDeep);
@@ -312,13 +330,16 @@ fn container_end(bytes: &[u8], at: usize) -> Result<usize, JsonError> {
 pub(super) fn structural(bytes: &[u8]) -> Option<usize> {
     // `[` and `{`, and `]` and `}`, differ in the bit 0x20 alone.
     let is = |b: u8| b == b'"' || b | 0x20 == b'{' || b | 0x20 == b'}';
-    const NEAR: usize = 24;
+    let hits = |word: u64| {
+        let folded = word | words::each(0x20);
+        words::equal(word, b'"') | words::equal(folded, b'{') | words::equal(folded, b'}')
+    };
     const BLOCK: usize = 64;
-    if let Some(n) = bytes.iter().take(NEAR).position(|&b| is(b)) {
-        return Some(n);
-    }
+    let mut at = match words::find_near(bytes, 0, hits) {
+        Ok(found) => return Some(found),
+        Err(from) => from,
+    };
     // Long runs without any (numbers of an embedding) go by in blocks, which the compiler turns into SIMD.
-    let mut at = NEAR.min(bytes.len());
     while let Some(block) = bytes.get(at..at + BLOCK) {
         if block.iter().fold(false, |any, &b| any | is(b)) {
             break;

@@ -33,6 +33,7 @@ mod scan;
 mod sse;
 mod tap;
 mod walk;
+mod words;
 
 pub use effects::has_side_effects;
 pub use error::{UpstreamError, UpstreamErrorKind, decode_error, encode_error, encode_stream_error};

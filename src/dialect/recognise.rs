@@ -14,7 +14,8 @@ const MAX_SEGMENTS: usize = 24;
 /// What API `path` (vendor prefix already taken off, no query) asks for; `None` when it belongs to no API known here,
 /// a vendor's native one for example, whose paths must reach the vendor as they are.
 pub fn recognise<'a>(method: &Method, path: &'a str) -> Option<ApiCall<'a>> {
-    let path = path.split(['?', '#']).next().unwrap_or(path);
+    let end = path.bytes().position(|b| matches!(b, b'?' | b'#')).unwrap_or(path.len());
+    let path = path.get(..end).unwrap_or_default();
     let segments = Segments::of(path)?;
     if *method == Method::POST
         && let Some(call) = generation(&segments)
@@ -86,13 +87,14 @@ pub(super) struct Segments<'a> {
 impl<'a> Segments<'a> {
     pub(super) fn of(path: &'a str) -> Option<Self> {
         let mut segments = Self { path, words: SmallVec::new(), starts: SmallVec::new() };
-        let mut at = 0;
-        for word in path.split('/') {
-            if !word.is_empty() {
+        let mut start = 0;
+        // Paths are short: byte by byte beats a searcher for each segment.
+        for end in path.bytes().enumerate().filter(|(_, b)| *b == b'/').map(|(at, _)| at).chain([path.len()]) {
+            if let Some(word) = path.get(start..end).filter(|word| !word.is_empty()) {
                 segments.words.push(word);
-                segments.starts.push(at);
+                segments.starts.push(start);
             }
-            at += word.len() + 1;
+            start = end + 1;
         }
         (!segments.words.is_empty() && segments.words.len() <= MAX_SEGMENTS).then_some(segments)
     }

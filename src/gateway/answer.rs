@@ -38,10 +38,14 @@ impl Answer {
 
     /// Adds a header whose value may hold anything: control characters become `?`, so that no line is split.
     pub fn text_header(&mut self, name: &str, value: &str) {
-        self.lines.extend_from_slice(name.as_bytes());
-        self.lines.extend_from_slice(b": ");
-        self.lines.extend(value.bytes().map(|b| if b.is_ascii_control() { b'?' } else { b }));
-        self.lines.extend_from_slice(b"\r\n");
+        let from = self.lines.len() + name.len();
+        self.header(name, value.as_bytes());
+        let to = self.lines.len() - b"\r\n".len();
+        for byte in &mut self.lines[from..to] {
+            if byte.is_ascii_control() {
+                *byte = b'?';
+            }
+        }
     }
 
     /// The header lines as pairs.

@@ -55,13 +55,12 @@ fn no_body(status: u16, method: &http::Method) -> bool {
 }
 
 fn copy(headers: &Headers, answer: &mut Answer, keep_length: bool) {
-    let nominated = super::outgoing::has_nominations(headers);
     for (name, value) in headers.iter() {
         let is = |other: &[u8]| name.eq_ignore_ascii_case(other);
         let ours = name.len() > 11 && name[..11].eq_ignore_ascii_case(b"x-faregate-") && !is(b"x-faregate-simulated");
         // The length of a HEAD or 304 answer describes a body that is not there, so no framing of ours replaces it.
         let framing = is(b"content-length") && !keep_length;
-        if http1::is_hop_by_hop(name) || framing || ours || (nominated && http1::nominated(headers, name)) {
+        if http1::is_hop_by_hop(name) || framing || ours || http1::nominated(headers, name) {
             continue;
         }
         answer.dated |= is(b"date");

@@ -32,9 +32,8 @@ impl Outgoing<'_> {
     /// Writes the header lines.
     pub(super) fn write(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(1024);
-        let nominated = has_nominations(self.headers);
         for (name, value) in self.headers.iter() {
-            if self.forwards(name) && !(nominated && http1::nominated(self.headers, name)) {
+            if self.forwards(name) && !http1::nominated(self.headers, name) {
                 http1::write_header(&mut out, name, value);
             }
         }
@@ -87,13 +86,6 @@ impl Outgoing<'_> {
             _ => !self.set.iter().any(|(set, _)| is(set)),
         }
     }
-}
-
-/// Whether a `Connection` header names anything but what it usually does; most do not, and need no second look.
-pub(super) fn has_nominations(headers: &Headers) -> bool {
-    headers
-        .get_all("connection")
-        .any(|value| !value.eq_ignore_ascii_case(b"keep-alive") && !value.eq_ignore_ascii_case(b"close"))
 }
 
 #[cfg(test)]

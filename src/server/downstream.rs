@@ -16,7 +16,7 @@ use crate::config::file::HalfClose;
 use crate::gateway::{Answer, BodyBudget, BodyLength, Downstream, End, Held, ReadError};
 use crate::http1::{self, Version};
 use crate::upstream::{Tunnel, within};
-use crate::wire::Wire;
+use crate::wire::{self, Wire};
 
 /// A client may send so much of its next requests while it waits for an answer; then it is not read from any more.
 const MAX_PIPELINED: usize = 64 * 1024;
@@ -56,6 +56,8 @@ impl Downstream for H1Call<'_> {
     fn start(&mut self, answer: &Answer) {
         // What is left of an unread body would be taken for the next request.
         self.keep &= self.body.is_done();
+        let body = if let BodyLength::Known(length) = answer.length { wire::joined(length as usize) } else { 256 };
+        self.out.reserve(answer.lines.len() + 192 + body);
         http1::write_status_line(&mut self.out, answer.status);
         self.out.extend_from_slice(&answer.lines);
         if !answer.dated {

@@ -13,6 +13,7 @@ use parking_lot::Mutex;
 use pingora_core::server::configuration::ServerConf;
 use pingora_core::server::{ListenFds, RunArgs, Server, ShutdownWatch};
 use pingora_core::services::Service;
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Notify, watch};
 
 use super::control::{ControlParts, ControlService};
@@ -104,6 +105,7 @@ impl Handler for Api {
 /// # Errors
 /// Why it cannot start.
 pub fn run(options: &RunOptions) -> Result<(), RunError> {
+    hold_signals();
     let passed = Passed::from_environment().map_err(RunError::Passed)?;
     let source = Source::new(options.config.as_deref());
     let content = source.content();
@@ -246,6 +248,17 @@ fn listener(key: &'static str, address: SocketAddr, taken: Option<Bound>) -> Res
     match taken.filter(|bound| bound.fits(address)) {
         Some(bound) => Ok(bound),
         None => Bound::open(address).map_err(|error| RunError::Listen { key, error }),
+    }
+}
+
+/// From here on no SIGHUP or SIGUSR2 ends the process, as they do where nobody handles them. One that comes before
+/// there is anything to do for it does nothing: what it asks for is being done.
+fn hold_signals() {
+    let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_io().build() else { return };
+    let _entered = runtime.enter();
+    for kind in [SignalKind::hangup(), SignalKind::user_defined2()] {
+        // What is registered once stays so for the life of the process. Who serves registers again, and tells of failure.
+        let _held = signal(kind);
     }
 }
 

@@ -24,7 +24,8 @@ pub fn clean(value: &str) -> Cow<'_, str> {
         end -= 1;
     }
     let cut = value.get(..end).unwrap_or_default();
-    if cut.chars().any(char::is_control) {
+    let plain = cut.bytes().fold(true, |all, byte| all & (b' '..0x7f).contains(&byte));
+    if !plain && cut.chars().any(char::is_control) {
         return Cow::Owned(cut.chars().map(|c| if c.is_control() { '_' } else { c }).collect());
     }
     Cow::Borrowed(cut)
@@ -63,7 +64,7 @@ impl Names {
     /// The place of a name that may be new.
     pub fn admit(&self, name: &str) -> NameId {
         let name = clean(name);
-        if let Some(found) = self.find(&name) {
+        if let Some(found) = self.find_clean(&name) {
             return found;
         }
         if self.is_full(&self.known.load()) {
@@ -88,7 +89,11 @@ impl Names {
 
     /// The place of a name that was admitted before.
     pub fn find(&self, name: &str) -> Option<NameId> {
-        self.known.load().ids.get(&*clean(name)).copied()
+        self.find_clean(&clean(name))
+    }
+
+    fn find_clean(&self, name: &str) -> Option<NameId> {
+        self.known.load().ids.get(name).copied()
     }
 
     /// The name at a place.

@@ -5,16 +5,15 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::Method;
-use pingora_core::protocols::Stream;
 use smallvec::SmallVec;
 
+use super::Tunnel;
 use super::error::ExchangeError;
 use super::h1::H1;
 use super::h2::H2;
 use super::head::{OutHead, RequestBody};
 use super::link::{Origin, Permit};
 use crate::http1::{Headers, ResponseHead};
-use crate::wire::Wire;
 
 /// One exchange's connection. Dropped without [`Conn::release`], it is closed (HTTP/2: its stream is reset), which
 /// tells the provider to stop.
@@ -141,7 +140,7 @@ impl Conn {
     }
 
     /// The bare byte stream, after `101 Switching Protocols` over HTTP/1.1.
-    pub fn into_tunnel(mut self) -> Option<Wire<Stream>> {
+    pub fn into_tunnel(mut self) -> Option<Tunnel> {
         match self.kind.take() {
             Some(Kind::H1(h1)) => Some(h1.into_wire()),
             _ => None,

@@ -11,7 +11,7 @@ use pingora_core::connectors::L4Connect;
 use pingora_core::protocols::l4::socket::SocketAddr;
 use pingora_core::protocols::l4::stream::Stream as L4Stream;
 use pingora_core::upstreams::peer::{Peer, PeerOptions};
-use pingora_error::{Error, ErrorType, Result};
+use pingora_error::{Error, ErrorType};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -33,20 +33,22 @@ pub(super) struct Dialer {
 
 #[async_trait]
 impl L4Connect for Dialer {
-    async fn connect(&self, _: &SocketAddr) -> Result<L4Stream> {
-        let refused = |reason: String| Error::explain(ErrorType::ConnectError, reason);
-        let addresses = self.addresses.get().await.map_err(refused)?;
-        let mut stream = match race(&addresses).await {
-            Ok(stream) => stream,
-            Err(reason) => {
-                self.addresses.distrust();
-                return Err(refused(reason));
-            }
-        };
+    async fn connect(&self, _: &SocketAddr) -> pingora_error::Result<L4Stream> {
+        let dialed = self.dial().await;
+        dialed.map(L4Stream::from).map_err(|reason| Error::explain(ErrorType::ConnectError, reason))
+    }
+}
+
+impl Dialer {
+    /// A connection without TLS, or why there is none.
+    pub(super) async fn dial(&self) -> Result<TcpStream, String> {
+        let addresses = self.addresses.get().await?;
+        let mut stream = race(&addresses).await.inspect_err(|_| self.addresses.distrust())?;
+        stream.set_nodelay(true).map_err(|error| error.to_string())?;
         if let Some((proxy, target)) = &self.tunnel {
-            open_tunnel(&mut stream, proxy, target).await.map_err(refused)?;
+            open_tunnel(&mut stream, proxy, target).await?;
         }
-        Ok(stream.into())
+        Ok(stream)
     }
 }
 

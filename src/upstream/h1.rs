@@ -1,18 +1,20 @@
 //! One HTTP/1.1 connection to a provider.
 
 use std::io;
+use std::os::fd::AsRawFd;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use http::Method;
-use pingora_core::protocols::{SocketDigest, Stream};
+use pingora_core::protocols::SocketDigest;
 use smallvec::SmallVec;
 
 use super::error::ExchangeError;
 use super::head::{OutHead, RequestBody};
 use super::pool::Shelf;
+use super::{Outbound, Tunnel};
 use crate::http1::{self, BodyDecoder, Decoded, Framing, Headers, ResponseHead};
-use crate::wire::Wire;
+use crate::wire::{self, Wire};
 
 /// A response head is no larger than this.
 const MAX_HEAD: usize = 64 * 1024;
@@ -22,7 +24,7 @@ const MAX_INTERIM: usize = 16;
 /// One HTTP/1.1 connection.
 #[derive(Debug)]
 pub(super) struct H1 {
-    wire: Wire<Stream>,
+    wire: Wire<Outbound>,
     decoder: Option<BodyDecoder>,
     /// The connection may serve another request when this one is done.
     keep: bool,
@@ -36,7 +38,7 @@ pub(super) struct H1 {
 }
 
 impl H1 {
-    pub(super) fn new(stream: Stream, absolute: Option<Arc<super::link::ForwardProxy>>) -> Self {
+    pub(super) fn new(stream: Outbound, absolute: Option<Arc<super::link::ForwardProxy>>) -> Self {
         let (wire, home) = (Wire::new(stream), Shelf::of_thread());
         Self { wire, decoder: None, keep: true, chunked_request: false, sent: false, absolute, home }
     }
@@ -56,7 +58,8 @@ impl H1 {
         self.decoder = None;
         self.chunked_request = false;
         self.sent = !matches!(body, RequestBody::Streamed(_));
-        let mut out = Vec::with_capacity(head.lines.len() + head.target.len() + 192);
+        let joined = if let RequestBody::Whole(bytes) = body { wire::joined(bytes.len()) } else { 0 };
+        let mut out = Vec::with_capacity(head.lines.len() + head.target.len() + head.authority.len() + 128 + joined);
         match &self.absolute {
             Some(proxy) => {
                 http1::write_request_line(&mut out, &head.method, &format!("{}{}", proxy.origin, head.target));
@@ -200,7 +203,10 @@ impl H1 {
 
     /// Its socket, for what the kernel knows of it.
     pub(super) fn socket(&self) -> Option<Arc<SocketDigest>> {
-        self.wire.io().get_socket_digest()
+        match self.wire.io() {
+            Outbound::Plain(socket) => Some(Arc::new(SocketDigest::from_raw_fd(socket.as_raw_fd()))),
+            Outbound::Tls(stream) => stream.get_socket_digest(),
+        }
     }
 
     /// Whether another request may follow on this connection.
@@ -209,7 +215,7 @@ impl H1 {
     }
 
     /// The bare stream after `101`, with what was read ahead.
-    pub(super) fn into_wire(self) -> Wire<Stream> {
+    pub(super) fn into_wire(self) -> Tunnel {
         self.wire
     }
 }

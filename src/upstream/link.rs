@@ -14,6 +14,7 @@ use pingora_core::protocols::http::client::HttpSession;
 use pingora_core::protocols::l4::socket::SocketAddr;
 use pingora_core::upstreams::peer::PeerOptions;
 
+use super::Outbound;
 use super::address::Addresses;
 use super::conn::Conn;
 use super::connect::{Dialer, OriginPeer};
@@ -57,6 +58,7 @@ pub struct Origin {
     shown: Arc<str>,
     connector: Arc<Lazy>,
     peer: OriginPeer,
+    dialer: Arc<Dialer>,
     h2: bool,
     forward: Option<Arc<ForwardProxy>>,
     /// The provider is reached through a proxy of whatever kind.
@@ -231,7 +233,8 @@ impl Origin {
         options.max_h2_streams = H2_STREAMS;
         options.h2_stream_window_size = Some(H2_STREAM_WINDOW);
         options.h2_connection_window_size = Some(H2_CONNECTION_WINDOW);
-        options.custom_l4 = Some(Arc::new(Dialer { addresses, tunnel }));
+        let dialer = Arc::new(Dialer { addresses, tunnel });
+        options.custom_l4 = Some(dialer.clone());
         let bare = endpoint.host.trim_start_matches('[').trim_end_matches(']');
         let sni = settings.tls.as_ref().and_then(|tls| tls.server_name.as_deref()).unwrap_or(bare);
         if endpoint.tls && rustls::pki_types::ServerName::try_from(sni).is_err() {
@@ -251,6 +254,7 @@ impl Origin {
             shown,
             connector: connectors.get(settings.tls.as_ref()),
             peer,
+            dialer,
             h2,
             forward,
             behind_proxy,
@@ -302,12 +306,18 @@ impl Origin {
 
     async fn make(self: &Arc<Self>, permit: Permit, fresh: bool) -> Result<(Conn, bool), ConnectError> {
         let host = || self.shown.to_string();
+        if !self.peer.tls {
+            let dialed = self.dialer.dial().await;
+            let stream = dialed.map_err(|reason| ConnectError::Refused { host: host(), reason })?;
+            let h1 = Box::new(H1::new(Outbound::Plain(stream), self.forward.clone()));
+            return Ok((Conn::h1(h1, self.clone(), permit), false));
+        }
         let refused =
             |error: Box<pingora_error::Error>| ConnectError::Refused { host: host(), reason: explain(&error) };
         let connector = self.connector.get().await.map_err(|reason| ConnectError::Tls { host: host(), reason })?;
         if !self.h2 {
             let stream = connector.transport().new_stream(&self.peer).await.map_err(refused)?;
-            let h1 = Box::new(H1::new(stream, self.forward.clone()));
+            let h1 = Box::new(H1::new(Outbound::Tls(stream), self.forward.clone()));
             return Ok((Conn::h1(h1, self.clone(), permit), false));
         }
         if !fresh && let Some(session) = reused_h2(&connector, &self.peer).await {

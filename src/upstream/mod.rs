@@ -26,5 +26,8 @@ pub use link::{Link, Opened, Upstreams};
 pub use patience::{Elapsed, Patience, within};
 pub use stamp::FileStamp;
 
+/// A provider's connection: the bare socket, or what Pingora made of it by TLS.
+pub type Outbound = crate::wire::Socket<pingora_core::protocols::Stream>;
+
 /// The bare byte stream of a connection that has been upgraded.
-pub type Tunnel = crate::wire::Wire<pingora_core::protocols::Stream>;
+pub type Tunnel = crate::wire::Wire<Outbound>;

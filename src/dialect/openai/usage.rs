@@ -13,7 +13,24 @@ use super::super::json::{self, Members};
 
 /// Reads a `usage` object. `Unknown` where it states no final count (null, empty, or a running count of the prompt).
 pub(in super::super) fn report(operation: Operation, usage: &[u8]) -> UsageReport {
-    Counts::read(usage).settle(operation)
+    report_telling(operation, usage, |_, _| {})
+}
+
+/// As [`report`]; `each` is told the object's members by key and value, so that it is read once for all.
+pub(in super::super) fn report_telling(
+    operation: Operation,
+    usage: &[u8],
+    mut each: impl FnMut(&[u8], &[u8]),
+) -> UsageReport {
+    let mut counts = Counts::default();
+    if let Ok(mut members) = Members::open(usage, 0) {
+        while let Ok(Some(member)) = members.next() {
+            let key = member.key();
+            each(&key, member.value);
+            for_each_count_of(&key, member.value, |group, key, n| counts.note(plural(group), key, n));
+        }
+    }
+    counts.settle(operation)
 }
 
 /// The counts as they stand in the object; `None` where absent or null.
@@ -36,12 +53,6 @@ struct Counts {
 }
 
 impl Counts {
-    fn read(usage: &[u8]) -> Self {
-        let mut counts = Self::default();
-        for_each_count(usage, |group, key, n| counts.note(plural(group), key, n));
-        counts
-    }
-
     /// The table of field names. The same count has several names, and some hosts send more than one of them.
     fn note(&mut self, group: &[u8], key: &[u8], n: u64) {
         match (group, key) {
@@ -188,14 +199,17 @@ fn agree(slot: &mut Option<u64>, n: u64, conflict: &mut bool) {
 pub(in super::super) fn for_each_count(usage: &[u8], mut note: impl FnMut(&[u8], &[u8], u64)) {
     let Ok(mut members) = Members::open(usage, 0) else { return };
     while let Ok(Some(member)) = members.next() {
-        let key = member.key();
-        if let Some(n) = json::count(member.value) {
-            note(b"", &key, n);
-        } else if let Ok(mut inner) = Members::open(member.value, 0) {
-            while let Ok(Some(detail)) = inner.next() {
-                if let Some(n) = json::count(detail.value) {
-                    note(&key, &detail.key(), n);
-                }
+        for_each_count_of(&member.key(), member.value, &mut note);
+    }
+}
+
+fn for_each_count_of(key: &[u8], value: &[u8], mut note: impl FnMut(&[u8], &[u8], u64)) {
+    if let Some(n) = json::count(value) {
+        note(b"", key, n);
+    } else if let Ok(mut inner) = Members::open(value, 0) {
+        while let Ok(Some(detail)) = inner.next() {
+            if let Some(n) = json::count(detail.value) {
+                note(key, &detail.key(), n);
             }
         }
     }

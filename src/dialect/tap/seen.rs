@@ -81,10 +81,11 @@ impl Seen {
 
     /// Takes over a `usage` object; anything that is no final report leaves the last one in place.
     pub(in super::super) fn note_openai_usage(&mut self, operation: Operation, usage: &[u8]) {
-        let report = openai::usage::report(operation, usage);
-        self.note_usage(report);
+        let charge = &mut self.charge;
+        let report = openai::usage::report_telling(operation, usage, |key, value| charge.note_of_usage(key, value));
         let used = report.usage().is_some_and(|usage| usage.total_input() + usage.total_output() > 0);
-        self.charge.note_usage(usage, used);
+        self.charge.usage_ends(used);
+        self.note_usage(report);
     }
 
     /// Takes over the fields of a `usage` object over those of earlier ones.
