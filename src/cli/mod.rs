@@ -6,6 +6,8 @@ mod bill;
 mod calls;
 mod check;
 mod compare;
+#[cfg(feature = "control")]
+mod crd;
 mod explain;
 #[cfg(feature = "control")]
 mod inject;
@@ -56,6 +58,8 @@ enum Command {
     Advise(advise::AdviseArgs),
     #[cfg(feature = "control")]
     Inject(inject::InjectArgs),
+    #[cfg(feature = "control")]
+    Crd(crd::CrdArgs),
     /// Print the reference of all metrics.
     #[command(hide = true)]
     Metrics,
@@ -76,6 +80,8 @@ impl Cli {
             Command::Advise(args) => advise::advise(&args),
             #[cfg(feature = "control")]
             Command::Inject(args) => inject::inject(&args),
+            #[cfg(feature = "control")]
+            Command::Crd(args) => crd::crd(&args),
             Command::Metrics => metrics::run(),
         }
     }

@@ -1,13 +1,16 @@
-//! Faregate's part in a Kubernetes cluster: today the injection of the sidecar into pods, offline.
+//! Faregate's part in a Kubernetes cluster: today the injection of the sidecar into pods, offline, and the
+//! definition of `RoutingTable`.
 //!
 //! Behind the cargo feature `control`, so that the proxy alone builds lean. Must not know how calls are made.
 //!
 //! - [`inject`]: a pod, settings and a namespace -> the injected pod, or the reason why not. Pure.
 //! - [`manifest`]: YAML manifests as people keep them in Git: read, the pods in them injected, written again. Pure.
+//! - [`crd`]: the kind `RoutingTable`, made from the types of the configuration. Pure.
 //! - [`patch`]: the difference of two JSON values as a JSON Patch (RFC 6902). Pure.
 //!
 //! Start with [`inject::Injector`].
 
+pub mod crd;
 pub mod inject;
 pub mod manifest;
 pub mod patch;

@@ -2,7 +2,9 @@
 somebody else applies, a reader of YAML 1.1 that is not ours."""
 
 import json
+import os
 import subprocess
+from random import Random, randrange
 
 import jsonpatch
 import kubernetes_validate
@@ -195,3 +197,100 @@ def kept(before, after, place=""):
         by_name = {item.get("name"): item for item in after}
         return [lost for item in before for lost in kept(item, by_name.get(item.get("name")), f"{place}/{item.get('name')}")]
     return [] if before == after and type(before) is type(after) else [f"{place}: {before} became {after}"]
+
+
+def some_pod(random, number):
+    """A pod of parts that Kubernetes takes, in numbers and orders that nobody thought of."""
+
+    def maybe(value, chance=0.5):
+        return value if random.random() < chance else None
+
+    def some(values, most):
+        return random.sample(values, random.randint(0, min(most, len(values))))
+
+    names = [
+        "OPENAI_BASE_URL", "OPENAI_API_KEY", "ANTHROPIC_BASE_URL", "ANTHROPIC_AUTH_TOKEN", "GEMINI_API_KEY", "GROQ_BASE_URL",
+        "HTTP_PROXY", "NO_PROXY", "JAVA_TOOL_OPTIONS", "OTHER",
+    ]
+    values = [
+        {"value": ""}, {"value": "http://127.0.0.1:4000/openai/v1"}, {"value": "yes"}, {"value": "a\nb\n"}, {},
+        {"valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}},
+        {"valueFrom": {"secretKeyRef": {"name": "app", "key": "k", "optional": True}}},
+    ]
+    volumes = [
+        {"name": "tmp", "emptyDir": {"medium": "Memory", "sizeLimit": "1Gi"}},
+        {"name": "keys", "secret": {"secretName": "llm-keys", "defaultMode": 256}},
+        {"name": "data", "persistentVolumeClaim": {"claimName": "data"}},
+        {"name": "host", "hostPath": {"path": "/var/log", "type": "Directory"}},
+        {"name": "info", "downwardAPI": {"items": [{"path": "labels", "fieldRef": {"fieldPath": "metadata.labels"}}]}},
+    ]
+
+    def container(name, initial=False):
+        parts = {
+            "name": name,
+            "image": f"registry.example.com/{name}:{random.randint(1, 9)}",
+            "env": maybe([{"name": n, **random.choice(values)} for n in some(names, 6)]),
+            "envFrom": maybe([{"configMapRef": {"name": "app"}}], 0.3),
+            "ports": maybe([{"containerPort": random.choice([80, 4000, 4001, 8080]), "protocol": "TCP"}]),
+            "resources": maybe({"requests": {"cpu": "1"}, "limits": {"cpu": 1, "memory": "1Gi"}}),
+            "securityContext": maybe({"runAsUser": random.randint(1, 9999), "readOnlyRootFilesystem": True}),
+            "volumeMounts": maybe([{"name": v["name"], "mountPath": f"/{v['name']}"} for v in some(volumes, 3)]),
+            "livenessProbe": None if initial else maybe({"tcpSocket": {"port": 80}}),
+            "lifecycle": None if initial else maybe({"preStop": {"exec": {"command": ["sleep", "5"]}}}),
+            "restartPolicy": maybe("Always") if initial else None,
+            "tty": maybe(True),
+        }
+        return {key: value for key, value in parts.items() if value is not None}
+
+    main = random.sample(["app", "web", "worker", "istio-proxy"], random.randint(1, 4))
+    first = some(["init", "migrate", "linkerd-proxy", "istio-init"], 3)
+    metadata = {
+        "name": f"pod-{number}",
+        "labels": maybe({"app": "x", "app.kubernetes.io/name": "shop"}),
+        "annotations": maybe({"sidecar.istio.io/status": "{}", "faregate.dev/sdks": random.choice(["all", "openai", "groq,cohere"])}),
+    }
+    spec = {
+        "containers": [container(name) for name in main],
+        "initContainers": [container(name, initial=True) for name in first] or maybe([]),
+        "volumes": maybe(volumes),
+        "imagePullSecrets": maybe([{"name": random.choice(["registry", "own"])}]),
+        "restartPolicy": maybe(random.choice(["Always", "OnFailure", "Never"])),
+        "securityContext": maybe({"fsGroup": 2000, "sysctls": [{"name": "net.ipv4.tcp_syncookies", "value": "1"}]}),
+        "shareProcessNamespace": maybe(True, 0.2),
+        "tolerations": maybe([{"operator": "Exists"}]),
+        "topologySpreadConstraints": maybe(
+            [{"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "DoNotSchedule", "labelSelector": {}}]
+        ),
+        "hostAliases": maybe([{"ip": "10.0.0.1", "hostnames": ["db"]}]),
+        "terminationGracePeriodSeconds": maybe(0),
+    }
+    pod = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {key: value for key, value in metadata.items() if value is not None},
+        "spec": {key: value for key, value in spec.items() if value is not None},
+    }
+    return pod
+
+
+def test_whatever_validates_still_does_and_keeps_all_it_had(tmp_path):
+    seed = int(os.environ.get("FAREGATE_SEED") or randrange(2**32))
+    random = Random(seed)
+    pods = [some_pod(random, number) for number in range(80)]
+    file = tmp_path / "pods.yaml"
+    # Now as YAML, now as JSON.
+    dumps = [lambda pod: yaml.safe_dump(pod, sort_keys=False), lambda pod: json.dumps(pod) + "\n"]
+    file.write_text("---\n".join(random.choice(dumps)(pod) for pod in pods))
+    command = [BINARY, "inject", "-f", file, "--settings", FOLDER / "settings.yaml", "--all"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, (seed, done.stderr)
+    assert subprocess.run(command, capture_output=True, text=True, timeout=120).stdout == done.stdout, seed
+    after = list(objects(done.stdout))
+    assert len(after) == len(pods)
+    for before, now in zip(pods, after, strict=True):
+        for version in VERSIONS:
+            kubernetes_validate.validate(before, version, strict=True)
+            kubernetes_validate.validate(now, version, strict=True)
+        assert "faregate.dev/status" in now["metadata"]["annotations"]
+        assert kept(before, now) == [], seed
+        assert refused_by_restricted(now, only="faregate") == []

@@ -237,6 +237,16 @@ proptest! {
         prop_assert_eq!(doubled(&upgraded), Vec::<String>::new());
     }
 
+    /// Whatever text comes, it is read or refused; where nothing is injected, it comes out as it came in.
+    #[test]
+    fn no_text_is_too_odd(text in r##"([-a-z:{}\[\]&*!|>'"#%@?,.<~= \n\t\r\u{feff}\u{85}0-9]|---\n|kind: Pod\n|apiVersion: v1\n){0,60}"##) {
+        let injector = Injector::new(settings()).unwrap();
+        let outcome = manifest::inject(&text, &injector, "shop", &|_| enabled());
+        if outcome.problems.is_empty() && !outcome.workloads.iter().any(|w| matches!(w.fate, manifest::Fate::Injected(_))) {
+            prop_assert_eq!(outcome.text, text);
+        }
+    }
+
     /// Whatever comes, a decision is made.
     #[test]
     fn no_pod_is_too_odd(metadata in odd(), spec in odd()) {

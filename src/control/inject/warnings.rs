@@ -22,7 +22,7 @@ pub(super) fn of(pod: &Pod, plan: &Plan, before: &Status) -> Vec<String> {
         secret(container, name, pod, plan, &mut say);
         if is_chosen(plan, name) {
             variables(container, name, plan, before, &mut say);
-            proxies(container, name, &mut say);
+            proxies(container, name, plan, &mut say);
         }
     }
     if plan.settings.credentials_secret.is_none() && plan.settings.config_map.is_none() {
@@ -73,8 +73,8 @@ fn variables(container: &Map<String, Value>, name: &str, plan: &Plan, before: &S
     }
 }
 
-/// A proxy would be asked for 127.0.0.1 too.
-fn proxies(container: &Map<String, Value>, name: &str, say: &mut Say<'_>) {
+/// A proxy would be asked for 127.0.0.1 too. And where the app needs one to get out, the sidecar needs it in its place.
+fn proxies(container: &Map<String, Value>, name: &str, plan: &Plan, say: &mut Say<'_>) {
     let is_set = |names: &[&str]| pod::variables(container).any(|variable| names.contains(&pod::name(variable)));
     let exempt = pod::variables(container)
         .filter(|variable| matches!(pod::name(variable), "NO_PROXY" | "no_proxy"))
@@ -88,6 +88,13 @@ fn proxies(container: &Map<String, Value>, name: &str, say: &mut Say<'_>) {
     if is_set(&["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"]) && !exempt {
         say(format!(
             "container {name} sets HTTP_PROXY without 127.0.0.1 in NO_PROXY: its calls to the sidecar go to the proxy"
+        ));
+    }
+    let out = ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"];
+    if is_set(&out) && !out.iter().any(|known| plan.settings.env.contains_key(*known)) {
+        say(format!(
+            "container {name} reaches the outside by a proxy (HTTPS_PROXY); if the sidecar must too, say so in the annotation \
+             faregate.dev/env"
         ));
     }
 }

@@ -91,6 +91,11 @@ pub fn inject(text: &str, injector: &Injector, namespace: &str, known: &dyn Fn(&
     outcome
 }
 
+/// One object as YAML.
+pub fn text(value: &Value) -> String {
+    write::document(value, None)
+}
+
 fn push(text: &mut String, document: &Document<'_>, changed: Option<&str>) {
     match changed {
         None => text.push_str(document.text),

@@ -116,9 +116,15 @@ struct Open {
     items: Items,
 }
 
+/// A key that waits for its value. Only a plain `<<` merges.
+struct Key {
+    name: String,
+    plain: bool,
+}
+
 enum Items {
     List(Vec<Node>),
-    Map { entries: Vec<(String, Node)>, key: Option<String>, merged: Vec<Node> },
+    Map { entries: Vec<(String, Node)>, key: Option<Key>, merged: Vec<Node> },
 }
 
 impl Reader {
@@ -189,11 +195,13 @@ impl Reader {
             Some(Items::List(items)) => items.push(node),
             Some(Items::Map { entries, key, merged }) => match key.take() {
                 None => *key = Some(key_of(node)?),
-                Some(name) if name == "<<" && matches!(node, Node::Map(_) | Node::List(_)) => merged.push(node),
-                Some(name) if entries.iter().any(|(known, _)| *known == name) => {
+                Some(key) if key.plain && key.name == "<<" && matches!(node, Node::Map(_) | Node::List(_)) => {
+                    merged.push(node);
+                }
+                Some(Key { name, .. }) if entries.iter().any(|(known, _)| *known == name) => {
                     return Err(format!("the key `{name}` stands twice in one mapping"));
                 }
-                Some(name) => entries.push((name, node)),
+                Some(Key { name, .. }) => entries.push((name, node)),
             },
         }
         Ok(())
@@ -205,9 +213,10 @@ impl Reader {
     }
 }
 
-fn key_of(node: Node) -> Result<String, String> {
+fn key_of(node: Node) -> Result<Key, String> {
     match node {
-        Node::Scalar { value: Value::String(text), .. } | Node::Scalar { plain: Some(text), .. } => Ok(text),
+        Node::Scalar { plain: Some(name), .. } => Ok(Key { name, plain: true }),
+        Node::Scalar { value: Value::String(name), .. } => Ok(Key { name, plain: false }),
         _ => Err("a key must be a word".into()),
     }
 }
@@ -317,10 +326,10 @@ mod tests {
 
     #[test]
     fn anchors_and_merge_keys_are_written_out() {
-        let text = "base: &b {a: 1, b: 2}\nlist: [*b]\nmore: {<<: *b, b: 3}\n\"on\": !!str 5\n";
+        let text = "base: &b {a: 1, b: 2}\nlist: [*b]\nmore: {<<: *b, b: 3}\n\"on\": !!str 5\n'<<': [x]\n";
         assert_eq!(
             value(text).unwrap(),
-            json!({ "base": { "a": 1, "b": 2 }, "list": [{ "a": 1, "b": 2 }], "more": { "a": 1, "b": 3 }, "on": "5" })
+            json!({ "base": { "a": 1, "b": 2 }, "list": [{ "a": 1, "b": 2 }], "more": { "a": 1, "b": 3 }, "on": "5", "<<": ["x"] })
         );
     }
 
