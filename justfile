@@ -27,6 +27,10 @@ lint:
 schema:
     BLESS=1 cargo test --test config
 
+# The program as it is shipped, into target/shipped (twenty minutes)
+release:
+    scripts/release
+
 # Speed, next to nginx and a direct call
 bench *arguments:
     benches/run {{ arguments }}
