@@ -53,7 +53,7 @@ impl Answer {
         self.lines.split(|b| *b == b'\n').filter_map(|line| {
             let line = line.strip_suffix(b"\r")?;
             let colon = memchr::memchr(b':', line)?;
-            Some((&line[..colon], line[colon + 1..].trim_ascii_start()))
+            Some((&line[..colon], line[colon + 1..].trim_ascii()))
         })
     }
 }

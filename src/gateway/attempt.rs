@@ -19,7 +19,7 @@ use crate::error::{ClientError, Kind};
 use crate::http1::{self, ResponseHead};
 use crate::metering::{Exchange, Outcome, TargetMeter};
 use crate::routing::{Endpoint, Target};
-use crate::upstream::{Conn, ExchangeError, KeyInjection, Link, OutHead, RequestBody, within};
+use crate::upstream::{Conn, ExchangeError, KeyInjection, Link, OutHead, Patience, RequestBody, within};
 
 /// This much of an answer is held back at most.
 const MAX_HELD: usize = 64 * 1024;
@@ -85,12 +85,16 @@ impl<'a> Attempt<'a> {
     }
 
     /// What is left of `limit` before the call's deadline.
-    fn bound(&self, limit: Duration) -> Duration {
-        limit.min(self.deadline.saturating_duration_since(Instant::now()))
+    fn bound(&self, limit: Duration, now: Instant) -> Duration {
+        limit.min(self.deadline.saturating_duration_since(now))
     }
 
     /// Makes the attempt. May be dropped at any await: the connection closes with it.
-    pub(super) async fn run(&self, exchange: &mut Exchange) -> Result<Box<Ready>, Box<Failure>> {
+    pub(super) async fn run(
+        &self,
+        exchange: &mut Exchange,
+        patience: &mut Patience,
+    ) -> Result<Box<Ready>, Box<Failure>> {
         exchange.attempt_at(&self.endpoint.host, self.endpoint.port);
         let provider = &self.target.provider;
         let addressed = self.call.addresses(provider);
@@ -105,7 +109,7 @@ impl<'a> Attempt<'a> {
         let strip = self.asks_for_usage();
         let body = self.request.facts.patch(&self.request.body, changed, strip);
         let head = self.head(&key, addressed, exchange);
-        let (mut conn, head) = self.exchange(&head, &body, exchange).await?;
+        let (mut conn, head) = self.exchange(&head, &body, exchange, patience).await?;
         exchange.response_head(head.status);
         let asks_router = self.asks_router().is_some();
         let encoded = head.headers.get("content-encoding").is_some_and(|e| !e.eq_ignore_ascii_case(b"identity"));
@@ -127,9 +131,9 @@ impl<'a> Attempt<'a> {
             let began = received;
             let mut raw: SmallVec<[Bytes; 4]> = SmallVec::new();
             loop {
-                let idle = self.bound(self.target.timeouts.idle);
+                let idle = self.bound(self.target.timeouts.idle, received);
                 let hold = if stream { HOLD_FOR.saturating_sub(began.elapsed()) } else { idle };
-                let going_on = match within(idle.min(hold), pin!(conn.chunks(&mut raw))).await {
+                let going_on = match patience.within(idle.min(hold), pin!(conn.chunks(&mut raw))).await {
                     Ok(read) => read.map_err(Failure::broken)?,
                     Err(_) if hold < idle => break,
                     Err(_) => return Err(Failure::timeout(idle)),
@@ -222,14 +226,16 @@ impl<'a> Attempt<'a> {
         head: &OutHead,
         body: &Bytes,
         exchange: &mut Exchange,
+        patience: &mut Patience,
     ) -> Result<(Conn, ResponseHead), Box<Failure>> {
         let mut fresh = false;
         loop {
-            let connect = self.bound(self.target.timeouts.connect);
+            let began = Instant::now();
+            let connect = self.bound(self.target.timeouts.connect, began);
             let opened = self.link.open(self.endpoint, connect, fresh).await.map_err(Failure::connect)?;
             exchange.attempt_connected(opened.reused, opened.took);
             let mut conn = opened.conn;
-            let first_byte = self.bound(self.target.timeouts.first_byte);
+            let first_byte = self.bound(self.target.timeouts.first_byte, began + opened.took);
             let talked = {
                 let talk = pin!(async {
                     let (sent, waited) = noting_waits(pin!(conn.send(head, RequestBody::Whole(body)))).await;
@@ -237,7 +243,7 @@ impl<'a> Attempt<'a> {
                     exchange.request_sent(waited);
                     conn.response(&head.method).await
                 });
-                within(first_byte, talk).await
+                patience.within(first_byte, talk).await
             };
             match talked {
                 Err(_) => return Err(Failure::timeout(first_byte)),

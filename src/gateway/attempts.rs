@@ -31,6 +31,7 @@ pub(super) async fn run<D: Downstream>(
     let mut marks =
         Marks { request_id: exchange.request_id().into(), route: Some(route.name.clone()), ..Marks::default() };
     let mut failed: Option<Failed> = None;
+    let mut patience = down.take_patience();
     'targets: for at in 0..candidates.len() {
         let target = Arc::clone(&candidates[at].target);
         let tried_before = candidates[..at].iter().any(|c| c.target.provider.index == target.provider.index);
@@ -48,7 +49,7 @@ pub(super) async fn run<D: Downstream>(
             if route.probe.is_some() && marks.attempts == 1 {
                 probe::launch(call, &route, &target, &request, model.as_ref(), exchange);
             }
-            let Some(tried) = unless_gone(down, pin!(attempt.run(exchange))).await else {
+            let Some(tried) = unless_gone(down, pin!(attempt.run(exchange, &mut patience))).await else {
                 exchange.end_attempt(Outcome::ClientDisconnected);
                 return Ok(());
             };
@@ -61,6 +62,7 @@ pub(super) async fn run<D: Downstream>(
                         candidates.truncate(at + 1);
                         // Never sent again: its memory and its share of the budget are free while the answer flows.
                         drop(request);
+                        down.keep_patience(patience);
                         relay::run(call, (&route, &target), deadline, ready, &marks, down, exchange).await;
                         return Ok(());
                     };

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use super::answer::Answer;
 use super::budget::{BodyBudget, Held};
 use crate::http1::Headers;
-use crate::upstream::Tunnel;
+use crate::upstream::{Patience, Tunnel};
 
 /// How much body a message carries, as far as its head tells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,6 +76,15 @@ pub trait Downstream: Send {
 
     /// The answer cannot be completed: the client must not take it for whole.
     fn abort(&mut self);
+
+    /// The connection's timer, for the waits of this call; whoever is done with it gives it back. Without it a call
+    /// makes one of its own.
+    fn take_patience(&mut self) -> Patience {
+        Patience::default()
+    }
+
+    /// Keeps the timer for the next call.
+    fn keep_patience(&mut self, _: Patience) {}
 
     /// Resolves when the client is gone.
     fn closed(&mut self) -> impl Future<Output = ()> + Send;

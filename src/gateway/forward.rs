@@ -55,15 +55,17 @@ fn no_body(status: u16, method: &http::Method) -> bool {
 }
 
 fn copy(headers: &Headers, answer: &mut Answer, keep_length: bool) {
-    for (name, value) in headers.iter() {
+    let mut dated = false;
+    headers.write_kept(&mut answer.lines, |name, _| {
         let is = |other: &[u8]| name.eq_ignore_ascii_case(other);
         let ours = name.len() > 11 && name[..11].eq_ignore_ascii_case(b"x-faregate-") && !is(b"x-faregate-simulated");
         // The length of a HEAD or 304 answer describes a body that is not there, so no framing of ours replaces it.
         let framing = is(b"content-length") && !keep_length;
         if http1::is_hop_by_hop(name) || framing || ours || http1::nominated(headers, name) {
-            continue;
+            return false;
         }
-        answer.dated |= is(b"date");
-        http1::write_header(&mut answer.lines, name, value);
-    }
+        dated |= is(b"date");
+        true
+    });
+    answer.dated |= dated;
 }

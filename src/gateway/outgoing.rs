@@ -32,11 +32,7 @@ impl Outgoing<'_> {
     /// Writes the header lines.
     pub(super) fn write(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(1024);
-        for (name, value) in self.headers.iter() {
-            if self.forwards(name) && !http1::nominated(self.headers, name) {
-                http1::write_header(&mut out, name, value);
-            }
-        }
+        self.headers.write_kept(&mut out, |name, _| self.forwards(name) && !http1::nominated(self.headers, name));
         if self.upgrade {
             out.extend_from_slice(b"connection: upgrade\r\n");
             if let Some(protocol) = self.headers.get("upgrade") {

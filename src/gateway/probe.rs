@@ -169,7 +169,7 @@ async fn attempt(
     let deadline = call.accepted + route.timeouts.total;
     let attempt = Attempt::new(call, request, &policy.target, model, deadline, false)?;
     exchange.begin_attempt(attempt.meter);
-    match attempt.run(exchange).await {
+    match attempt.run(exchange, &mut Patience::default()).await {
         Ok(ready) => drain(ready, &policy.target, deadline, exchange).await,
         Err(failure) => {
             exchange.end_attempt(failure.outcome);

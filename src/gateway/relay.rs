@@ -23,7 +23,7 @@ use crate::error::{ClientError, Kind};
 use crate::http1;
 use crate::metering::{Exchange, Outcome};
 use crate::routing::{Health, Route, Target};
-use crate::upstream::{Conn, Patience, within};
+use crate::upstream::{Conn, within};
 
 /// The rest of a stream whose client is gone is read for so long at most.
 const DRAIN: Duration = Duration::from_secs(30);
@@ -68,7 +68,7 @@ pub(super) async fn run<D: Downstream>(
     down.start(&answer);
     let mut kept_waiting = Duration::ZERO;
     let mut raw: SmallVec<[Bytes; 4]> = SmallVec::new();
-    let mut patience = Patience::default();
+    let mut patience = down.take_patience();
     let outcome = loop {
         let mut trailers = None;
         if ended && let Some(conn) = conn.take() {
@@ -156,6 +156,7 @@ pub(super) async fn run<D: Downstream>(
             }
         }
     };
+    down.keep_patience(patience);
     if let (Outcome::ClientDisconnected, OnDisconnect::Drain, Some(conn)) = (outcome, route.on_disconnect, conn) {
         Box::pin(drain(conn, &mut tap, target, deadline)).await;
     }

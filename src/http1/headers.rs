@@ -5,6 +5,8 @@ use std::fmt;
 
 use bytes::Bytes;
 
+use super::write::write_header;
+
 /// Where a name or value stands in the block. 32 bits: heads are limited to far less than 4 GiB.
 #[derive(Debug, Clone, Copy)]
 struct Span {
@@ -74,12 +76,41 @@ pub struct Headers {
     block: Bytes,
     fields: Vec<(Span, Span)>,
     seen: Seen,
+    /// The block is that of a parsed head: each field stands in a line of its own.
+    in_lines: bool,
 }
 
 impl Headers {
     /// All fields: name as received, value without surrounding whitespace.
     pub fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
         self.fields.iter().map(|(name, value)| (name.within(&self.block), value.within(&self.block)))
+    }
+
+    /// Appends the lines of the fields that are to be kept, their line ends included: those of a parsed head byte for
+    /// byte as they came, and in one piece where they stand one after the other.
+    pub fn write_kept(&self, out: &mut Vec<u8>, mut keep: impl FnMut(&[u8], &[u8]) -> bool) {
+        let mut run = 0..0;
+        for (name, value) in &self.fields {
+            let (field, text) = (name.within(&self.block), value.within(&self.block));
+            if !keep(field, text) {
+                continue;
+            }
+            if !self.in_lines {
+                write_header(out, field, text);
+                continue;
+            }
+            let after = (value.start + value.len) as usize;
+            let rest = self.block.get(after..).unwrap_or_default();
+            // White space may follow the value, and the line's end does.
+            let end = after + rest.iter().position(|b| *b == b'\n').map_or(rest.len(), |at| at + 1);
+            let start = name.start as usize;
+            if run.end != start {
+                out.extend_from_slice(self.block.get(run).unwrap_or_default());
+                run = start..end;
+            }
+            run.end = end;
+        }
+        out.extend_from_slice(self.block.get(run).unwrap_or_default());
     }
 
     /// The value of the first field called `name` (ASCII case-insensitive).
@@ -117,7 +148,7 @@ impl Headers {
             list.fields.push((Span { start, len: name_len }, Span { start: start + name_len, len: value_len }));
             list.seen.note(name, value);
         }
-        list.over(block.into())
+        Self { in_lines: false, ..list.over(block.into()) }
     }
 
     pub(super) fn seen(&self, what: Seen) -> bool {
@@ -160,7 +191,7 @@ impl FieldList {
     }
 
     pub(super) fn over(self, block: Bytes) -> Headers {
-        Headers { block, fields: self.fields, seen: self.seen }
+        Headers { block, fields: self.fields, seen: self.seen, in_lines: true }
     }
 }
 

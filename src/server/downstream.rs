@@ -15,7 +15,7 @@ use super::inbound::Inbound;
 use crate::config::file::HalfClose;
 use crate::gateway::{Answer, BodyBudget, BodyLength, Downstream, End, Held, ReadError};
 use crate::http1::{self, Version};
-use crate::upstream::{Tunnel, within};
+use crate::upstream::{Patience, Tunnel, within};
 use crate::wire::{self, Wire};
 
 /// A client may send so much of its next requests while it waits for an answer; then it is not read from any more.
@@ -26,6 +26,7 @@ const TUNNEL_BUFFER: usize = 16 * 1024;
 /// One call on a connection.
 pub struct H1Call<'c> {
     pub(super) wire: &'c mut Wire<Inbound>,
+    pub(super) patience: &'c mut Patience,
     pub(super) body: BodyIn,
     /// Written, not yet sent.
     pub(super) out: Vec<u8>,
@@ -118,6 +119,14 @@ impl Downstream for H1Call<'_> {
 
     fn abort(&mut self) {
         self.keep = false;
+    }
+
+    fn take_patience(&mut self) -> Patience {
+        std::mem::take(self.patience)
+    }
+
+    fn keep_patience(&mut self, patience: Patience) {
+        *self.patience = patience;
     }
 
     async fn closed(&mut self) {

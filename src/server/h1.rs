@@ -89,8 +89,9 @@ async fn serve_one<H: Handler>(
     }
     let mut call = H1Call {
         wire,
+        patience,
         body: BodyIn::new(framing, http1::expects_continue(&head), manners.timeouts.body.0),
-        out: Vec::with_capacity(1024),
+        out: Vec::new(),
         version: head.version,
         half_close: manners.half_close,
         write_patience: manners.timeouts.write.0,
@@ -159,6 +160,7 @@ async fn refuse_in(
     let answer = Answer::json(error.status(), &body);
     let mut call = H1Call {
         wire,
+        patience: &mut Patience::default(),
         body: BodyIn::new(http1::Framing::None, false, Duration::ZERO),
         out: Vec::new(),
         version: http1::Version::Http11,
