@@ -57,11 +57,10 @@ fn declared(version: Version, headers: &Headers) -> Result<Option<Framing>, Fram
 }
 
 fn length(headers: &Headers) -> Result<u64, FramingError> {
-    let mut values = headers.get_all("content-length");
-    let value = values.next().unwrap_or_default();
-    if values.next().is_some() {
+    if headers.seen(Seen::SEVERAL_LENGTHS) {
         return Err(FramingError::SeveralLengths);
     }
+    let value = headers.get("content-length").unwrap_or_default();
     if value.is_empty() {
         return Err(FramingError::InvalidLength);
     }

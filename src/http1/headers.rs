@@ -43,13 +43,20 @@ impl Seen {
     pub(super) const KEEP_ALIVE: Self = Self(1 << 5);
     /// A Connection field names something else: a field to drop.
     pub(super) const NOMINATES: Self = Self(1 << 6);
+    pub(super) const SEVERAL_LENGTHS: Self = Self(1 << 7);
 
     fn note(&mut self, name: &[u8], value: &[u8]) {
         let bit = match name.len() {
             4 if name.eq_ignore_ascii_case(b"host") => Self::HOST,
             6 if name.eq_ignore_ascii_case(b"expect") => Self::EXPECT,
             10 if name.eq_ignore_ascii_case(b"connection") => return self.note_connection(value),
-            14 if name.eq_ignore_ascii_case(b"content-length") => Self::CONTENT_LENGTH,
+            14 if name.eq_ignore_ascii_case(b"content-length") => {
+                if self.0 & Self::CONTENT_LENGTH.0 == 0 {
+                    Self::CONTENT_LENGTH
+                } else {
+                    Self::SEVERAL_LENGTHS
+                }
+            }
             17 if name.eq_ignore_ascii_case(b"transfer-encoding") => Self::TRANSFER_ENCODING,
             _ => return,
         };
