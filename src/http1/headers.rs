@@ -206,3 +206,38 @@ impl FieldList {
 pub(super) fn list(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     value.split(|b| *b == b',').map(<[u8]>::trim_ascii).filter(|e| !e.is_empty())
 }
+
+#[cfg(test)]
+mod tests {
+    use bytes::BytesMut;
+
+    use super::super::parse_request;
+    use super::*;
+
+    fn kept(headers: &Headers, without: &str) -> String {
+        let mut out = b"before: 1\r\n".to_vec();
+        headers.write_kept(&mut out, |name, _| !name.eq_ignore_ascii_case(without.as_bytes()));
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn lines_that_are_kept_stay_as_they_came() {
+        let lines =
+            ["Host: a\r\n", "X-Tight:1\r\n", "x-wide: \t 2 \t\r\n", "X-Empty:\r\n", "x-blank: \r\n", "x-last: 3\r\n"];
+        let raw = format!("GET / HTTP/1.1\r\n{}\r\n", lines.concat());
+        let head = parse_request(&mut BytesMut::from(raw.as_bytes()), 1024).unwrap().unwrap();
+        for (name, line) in
+            ["host", "x-tight", "x-wide", "x-empty", "x-blank", "x-last", "none"].iter().zip(lines.iter().chain([&""]))
+        {
+            let rest: String = lines.iter().filter(|other| *other != line).copied().collect();
+            assert_eq!(kept(&head.headers, name), format!("before: 1\r\n{rest}"), "without {name}");
+        }
+    }
+
+    #[test]
+    fn fields_that_never_were_lines_become_some() {
+        let headers = Headers::from_pairs([(&b"a"[..], &b"1"[..]), (b"b", b""), (b"c", b"3")]);
+        assert_eq!(kept(&headers, "none"), "before: 1\r\na: 1\r\nb: \r\nc: 3\r\n");
+        assert_eq!(kept(&headers, "b"), "before: 1\r\na: 1\r\nc: 3\r\n");
+    }
+}
