@@ -23,7 +23,7 @@ thread_local! {
 
 impl Call {
     pub(super) fn settle(&mut self) {
-        let now = Instant::now();
+        let now = self.last_sent.unwrap_or_else(Instant::now);
         let unfinished = if self.is_probe() { Outcome::Internal } else { Outcome::ClientDisconnected };
         let (outcome, status) = self.ended.unwrap_or((unfinished, 0));
         self.end_attempt(outcome, now);
