@@ -235,7 +235,8 @@ impl<'a> Attempt<'a> {
         let mut fresh = false;
         loop {
             let connect = self.bound(self.target.timeouts.connect, began);
-            let opened = self.link.open(self.endpoint, connect, (!fresh).then_some(began)).await.map_err(Failure::connect)?;
+            let opened =
+                self.link.open(self.endpoint, connect, (!fresh).then_some(began)).await.map_err(Failure::connect)?;
             exchange.attempt_connected(opened.reused, opened.took);
             let mut conn = opened.conn;
             let first_byte = self.bound(self.target.timeouts.first_byte, began + opened.took);

@@ -4,8 +4,9 @@ use std::cell::RefCell;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::attempt::Attempt;
 use super::cost::CostRecord;
-use super::exchange::{Attempt, Call};
+use super::exchange::Call;
 use super::outcome::Outcome;
 use super::record::Record;
 use super::requested::Asked;

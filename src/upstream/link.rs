@@ -180,7 +180,12 @@ impl Link {
     ///
     /// # Errors
     /// Why there is none. Takes no longer than `timeout`.
-    pub async fn open(&self, endpoint: &Endpoint, timeout: Duration, kept: Option<Instant>) -> Result<Opened, ConnectError> {
+    pub async fn open(
+        &self,
+        endpoint: &Endpoint,
+        timeout: Duration,
+        kept: Option<Instant>,
+    ) -> Result<Opened, ConnectError> {
         let known = self.origins.iter().find(|(known, _)| is_same(known, endpoint));
         let (_, origin) = known.ok_or_else(|| ConnectError::Resolve {
             host: endpoint.host.to_string(),
