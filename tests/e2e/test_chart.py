@@ -301,10 +301,12 @@ def test_the_gateways_configuration_passes_the_check(tmp_path):
         (found,) = [m for m in by_kind(text, "ConfigMap") if m["metadata"]["name"].endswith("-gateway")]
         path = tmp_path / f"{name}.yaml"
         path.write_text(found["data"]["faregate.yaml"].replace("/etc/faregate/", f"{tmp_path}/"))
-        for directory, names in (("client-keys", ["search", "mobile.app"]), ("tls", ["tls.crt", "tls.key"])):
-            (tmp_path / directory).mkdir(exist_ok=True)
-            for entry in names:
-                (tmp_path / directory / entry).write_text("secret")
+        for entry in ("client-keys/search", "client-keys/mobile.app"):
+            (tmp_path / entry).parent.mkdir(exist_ok=True)
+            (tmp_path / entry).write_text(f"a key of its own: {entry}")
+        for entry, kind in (("tls/tls.crt", "CERTIFICATE"), ("tls/tls.key", "PRIVATE KEY")):
+            (tmp_path / entry).parent.mkdir(exist_ok=True)
+            (tmp_path / entry).write_text(f"-----BEGIN {kind}-----\nMIIB\n-----END {kind}-----\n")
         done = faregate("check", str(path), env={"OPENAI_API_KEY": "k", "OPENROUTER_API_KEY": "k"})
         assert done.returncode == 0, done.stdout + done.stderr
 
