@@ -43,9 +43,14 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace 
 {{- end -}}
 {{- end -}}
 
-{{/* The Pod Security Standard `restricted`. The image's own user is 65532. */}}
+{{/* The Pod Security Standard `restricted`. Mounted Secrets belong to the group. */}}
 {{- define "faregate.podSecurity" -}}
 runAsNonRoot: true
+{{- if not (kindIs "invalid" .Values.podUser) }}
+runAsUser: {{ int .Values.podUser }}
+runAsGroup: {{ int .Values.podUser }}
+fsGroup: {{ int .Values.podUser }}
+{{- end }}
 seccompProfile:
   type: RuntimeDefault
 {{- end -}}
