@@ -345,6 +345,31 @@ def test_the_readme_is_fresh():
     assert done.returncode == 0, done.stderr
 
 
+def test_the_plain_manifests_are_fresh():
+    environment = {**os.environ, "HELM": str(HELM["helm4"])}
+    script = ROOT / "scripts/plain-manifests"
+    done = subprocess.run([script, "--print"], capture_output=True, text=True, env=environment, check=True)
+    assert done.stdout == (ROOT / "deploy/kubernetes/faregate.yaml").read_text(), "run scripts/plain-manifests"
+
+
+def test_kustomize_gives_the_image_to_control_plane_and_sidecars(tmp_path):
+    base = os.path.relpath(ROOT / "deploy/kubernetes", tmp_path)
+    (tmp_path / "kustomization.yaml").write_text(
+        f"resources: [{base}]\nimages: [{{name: faregate, newName: registry.example.com/f, newTag: '7'}}]\n"
+        f"replacements: [{{path: {base}/sidecar-image.yaml}}]\n"
+    )
+    kubectl = [TOOLS / "helm4" / "kubectl" / "kubectl", "kustomize", "--load-restrictor=LoadRestrictionsNone", str(tmp_path)]
+    done = subprocess.run(kubectl, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    (deployment,) = by_kind(done.stdout, "Deployment")
+    (container,) = deployment["spec"]["template"]["spec"]["containers"]
+    assert container["image"] == "registry.example.com/f:7"
+    assert {"name": "FAREGATE_IMAGE", "value": "registry.example.com/f:7"} in container["env"]
+    for found in objects(done.stdout):
+        assert found["metadata"].get("namespace", "faregate-system") == "faregate-system"
+        kubernetes_validate.validate(found, "1.37.0", strict=True)
+
+
 def leaves(value, path=()):
     if isinstance(value, dict) and value:
         for key, inner in value.items():
