@@ -17,6 +17,7 @@
 //! - [`pricing`]: price cards, what a call costs, markup; exact, pure.
 //! - [`telemetry`]: metric names, the registry, logs, traces.
 //! - [`simulated`]: the built-in provider for demos, load tests and fire drills.
+//! - [`distribution`]: how routing tables travel from a control plane to processes that serve calls.
 //! - [`billing`]: one bill over all providers from usage records or counters, and advice on going direct.
 //! - `control`: the sidecar's injection into pods of Kubernetes (cargo feature `control`).
 //! - [`cli`]: the subcommands.
@@ -30,6 +31,7 @@ pub mod config;
 #[cfg(feature = "control")]
 pub mod control;
 pub mod dialect;
+pub mod distribution;
 pub mod error;
 pub mod fetch;
 pub mod gateway;

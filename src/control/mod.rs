@@ -1,5 +1,5 @@
-//! Faregate's part in a Kubernetes cluster: today the injection of the sidecar into pods, offline, and the
-//! definition of `RoutingTable`.
+//! Faregate's part in a Kubernetes cluster: the injection of the sidecar into pods, the definition of `RoutingTable`, the
+//! distribution of routing tables.
 //!
 //! Behind the cargo feature `control`, so that the proxy alone builds lean. Must not know how calls are made.
 //!
@@ -7,6 +7,8 @@
 //! - [`manifest`]: YAML manifests as people keep them in Git: read, the pods in them injected, written again. Pure.
 //! - [`crd`]: the kind `RoutingTable`, made from the types of the configuration. Pure.
 //! - [`patch`]: the difference of two JSON values as a JSON Patch (RFC 6902). Pure.
+//! - [`snapshot`]: a table that is ready to be handed out. Pure.
+//! - [`snapshots`]: which namespace has which table, and how many sidecars run it.
 //!
 //! Start with [`inject::Injector`].
 
@@ -14,3 +16,5 @@ pub mod crd;
 pub mod inject;
 pub mod manifest;
 pub mod patch;
+pub mod snapshot;
+pub mod snapshots;

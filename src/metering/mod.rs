@@ -22,6 +22,7 @@ mod router;
 mod settle;
 mod spans;
 mod target;
+mod totals;
 mod trace;
 
 #[cfg(test)]
@@ -36,4 +37,5 @@ pub use record::{AttemptRecord, Overhead, Record, UsageState};
 pub use request_id::RequestId;
 pub use router::RouterRecord;
 pub use target::TargetMeter;
+pub use totals::{Buckets, Served, Totals};
 pub use trace::TraceParent;

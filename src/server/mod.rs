@@ -17,6 +17,7 @@ mod passed;
 mod reload;
 mod run;
 mod simulate;
+mod status;
 mod stop;
 mod tls;
 mod upgrade;

@@ -32,6 +32,7 @@ struct Inner {
     registry: Registry,
     metrics: Metrics,
     process: Process,
+    started: SystemTime,
     /// Keeps a scrape from seeing half of a replaced set.
     scrape: Mutex<()>,
 }
@@ -75,6 +76,9 @@ pub struct Metrics {
     pub reload_success: Gauges<0>,
     pub reload_timestamp: Gauges<0>,
     pub reloads: Counters<1>,
+    pub control_sidecars: Gauges<2>,
+    pub control_answers: Counters<1>,
+    pub control_programmed_seconds: Histograms<0>,
     pub build_info: Gauges<2>,
     pub gen_ai_duration: Histograms<4>,
     pub gen_ai_ttft: Histograms<3>,
@@ -120,6 +124,9 @@ impl Metrics {
             reload_success: Gauges::register(r, &table::RELOAD_SUCCESS)?,
             reload_timestamp: Gauges::register(r, &table::RELOAD_TIMESTAMP)?,
             reloads: Counters::register(r, &table::RELOADS)?,
+            control_sidecars: Gauges::register(r, &table::CONTROL_SIDECARS)?,
+            control_answers: Counters::register(r, &table::CONTROL_ANSWERS)?,
+            control_programmed_seconds: Histograms::register(r, &table::CONTROL_PROGRAMMED_SECONDS)?,
             build_info: Gauges::register(r, &table::BUILD_INFO)?,
             gen_ai_duration: Histograms::register(r, &table::GEN_AI_DURATION_SECONDS)?,
             gen_ai_ttft: Histograms::register(r, &table::GEN_AI_TTFT_SECONDS)?,
@@ -158,12 +165,19 @@ impl Telemetry {
         for reason in ["queue_full", "export_failed"] {
             metrics.spans_dropped.with([reason]);
         }
-        Ok(Self { inner: Arc::new(Inner { registry, metrics, process, scrape: Mutex::new(()) }) })
+        Ok(Self {
+            inner: Arc::new(Inner { registry, metrics, process, started: SystemTime::now(), scrape: Mutex::new(()) }),
+        })
     }
 
     /// The handles.
     pub fn metrics(&self) -> &Metrics {
         &self.inner.metrics
+    }
+
+    /// Since when this process counts.
+    pub fn started(&self) -> SystemTime {
+        self.inner.started
     }
 
     /// A configuration was taken into use, at start or by a reload.

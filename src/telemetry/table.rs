@@ -132,6 +132,12 @@ table! {
         "When a configuration was last taken, Unix time.";
     RELOADS = "faregate_config_reloads_total", Kind::Counter, ["result"],
         "Attempts to load a configuration, the first at start included; result is `success` or `failure`.";
+    CONTROL_SIDECARS = "faregate_control_sidecars", Kind::Gauge, ["table", "state"],
+        "Sidecars connected to this control process, by the table that they should run (the namespace whose it is, `*` for the cluster's, `none`) and how they stand to it: `programmed` (they run it), `refused`, `pending`.";
+    CONTROL_ANSWERS = "faregate_control_answers_total", Kind::Counter, ["result"],
+        "What sidecars said of tables that they were given: `programmed` or `refused`.";
+    CONTROL_PROGRAMMED_SECONDS = "faregate_control_programmed_seconds", Kind::Histogram(CONNECT), [],
+        "From a table published to a sidecar saying that it runs it; only sidecars that were connected when it was published.";
     BUILD_INFO = "faregate_build_info", Kind::Gauge, ["version", "commit"],
         "Always 1; which build this is.";
     GEN_AI_DURATION_SECONDS = "gen_ai_client_operation_duration_seconds", Kind::Histogram(GEN_AI_DURATION),

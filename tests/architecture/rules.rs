@@ -16,6 +16,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("fetch", &["http1"]),
     ("telemetry", &["fetch"]),
     ("wire", &["http1"]),
+    // How tables travel, not what they mean.
+    ("distribution", &["config", "http1", "telemetry"]),
     ("dialect", &["chat", "error"]),
     ("pricing", &["chat"]),
     // Reads what was written, long after the calls.
@@ -48,7 +50,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         ],
     ),
     // The cluster's side; must not know how calls are made.
-    ("control", &["config", "telemetry", "error"]),
+    ("control", &["config", "telemetry", "error", "distribution", "routing::{RoutingTable}"]),
     ("cli", &["*"]),
     ("main", &["cli"]),
     ("lib", &["*"]),
