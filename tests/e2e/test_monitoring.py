@@ -18,7 +18,12 @@ from test_contract import promtool
 NOT_STAGED = {
     "FaregateOverheadHigh": "a debug build on a busy machine may or may not be so slow",
     "FaregatePriceCardOld": "the age of the shipped cards is what it is",
-    "FaregateSidecarsBehind": "wants a control plane; staged where that is tested",
+    "FaregateSidecarsBehind": "wants a control plane, which wants a cluster",
+}
+# Panels that this fleet has no numbers for, with the reason; every other one must have some.
+WITHOUT_NUMBERS = {
+    "Faregate / Fleet: Sidecars by state": "wants a control plane, which wants a cluster",
+    "Faregate / Fleet: Time until sidecars run a table": "wants a control plane, which wants a cluster",
 }
 
 
@@ -78,10 +83,11 @@ def eventually_all(prometheus, queries: dict[str, str]):
 
 def test_every_panel_finds_something(fleet):
     queries = {}
-    for name, dashboard in dashboards().items():
+    for dashboard in dashboards().values():
         for panel in panels(dashboard):
-            for target in panel["targets"]:
-                queries[f"{name}: {panel['title']}: {target['refId']}"] = panel_query(target["expr"])
+            title = f"{dashboard['title']}: {panel['title']}"
+            for target in panel["targets"] if title not in WITHOUT_NUMBERS else []:
+                queries[f"{title}: {target['refId']}"] = panel_query(target["expr"])
     assert len(queries) > 60
     eventually_all(fleet.prometheus, queries)
 
@@ -138,7 +144,9 @@ def test_dashboards_can_be_drawn(fleet, tmp_path):
                 target["result"] = fleet.prometheus.ask(query) if instant else fleet.prometheus.over(query, begin, now)
         (tmp_path / f"{name}.json").write_text(json.dumps({**dashboard, "from": begin, "to": now}))
     seen = node("draw.mjs", {"DASHBOARDS": str(tmp_path), "PICTURES": pictures or str(tmp_path)})
-    assert seen == {"panels": sum(len(panels(it)) for it in dashboards().values()), "empty": [], "complaints": []}
+    assert seen["complaints"] == []
+    assert seen["panels"] == sum(len(panels(it)) for it in dashboards().values())
+    assert set(seen["empty"]) == WITHOUT_NUMBERS.keys()
     assert len(list(pathlib.Path(pictures or tmp_path).glob("*.png"))) >= 4
 
 
