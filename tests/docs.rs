@@ -27,6 +27,7 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("install -D", "puts files where only root may"),
     ("journalctl", "needs systemd"),
     ("docker", "needs a container runtime"),
+    ("deploy/image/build", "tests/ops_image.rs"),
     ("kubectl", "needs a cluster"),
     ("pip install", "tests/e2e/requirements.txt"),
     ("npm install", "tests/e2e/node/package.json"),

@@ -4,6 +4,7 @@
 //! however the call ends, `Drop` reports it exactly once. Start with [`Meter::open`], then [`Exchange`]; what is
 //! counted where stands in `settle`, and what is compared with duplicates of calls in `paired`.
 
+mod attempt;
 mod clock;
 mod cost;
 mod exchange;
