@@ -1,7 +1,8 @@
 //! The status page of the admin port: one small page without any outside asset, and the snapshot that it shows.
 //!
 //! The snapshot is read from the table and the metrics when somebody asks. Money is text, to the last digit; what is
-//! unknown is null, never 0. Start with [`snapshot`]; the page itself is `status/page.html`, `page.css` and `page.js`, which imports `numbers.js` and `rates.js`.
+//! unknown is null, never 0. Start with [`snapshot`]; the page itself is `status/page.html`, `page.css` and `page.js`,
+//! which imports `numbers.js` and `rates.js`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
