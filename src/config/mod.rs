@@ -38,4 +38,4 @@ pub use problem::{Place, Problem, Problems, Severity};
 pub use reference::reference;
 pub use resolve::{ResolvedProvider, resolve, resolve_with};
 pub use schema::{schema, schema_text};
-pub use starter::{embedded_default, keyed_default};
+pub use starter::embedded_default;

@@ -3,23 +3,9 @@
 use super::file::{Config, Provider};
 use super::presets::Presets;
 
-/// [`keyed_default`], and where that has no provider the built-in simulated one.
+/// Every preset whose key is in the environment, as a provider of the preset's name; without any, the built-in
+/// simulated provider. Also returns what the log should say about it.
 pub fn embedded_default(env: &dyn Fn(&str) -> Option<String>) -> (Config, Vec<String>) {
-    let (mut config, mut notes) = keyed_default(env);
-    if let (true, Some(name)) = (config.providers.is_empty(), Presets::builtin().simulated()) {
-        notes.push(format!(
-            "no provider's key is in the environment: provider `{name}` answers every model with made-up text; set a \
-             key (`faregate presets` lists the variables) or write a configuration file to reach a real model"
-        ));
-        let provider = Provider { models: Some(vec!["*".into()]), ..Default::default() };
-        config.providers.insert(name.to_owned(), provider);
-    }
-    (config, notes)
-}
-
-/// Every preset whose key is in the environment, as a provider of the preset's name; maybe none. Also returns what the
-/// log should say about it.
-pub fn keyed_default(env: &dyn Fn(&str) -> Option<String>) -> (Config, Vec<String>) {
     let mut config = Config::default();
     let mut notes = Vec::new();
     for (name, preset) in Presets::builtin().iter() {
@@ -35,6 +21,14 @@ pub fn keyed_default(env: &dyn Fn(&str) -> Option<String>) -> (Config, Vec<Strin
             notes.push(format!("provider `{name}` is on: {variable} is set"));
             config.providers.insert(name.to_owned(), Provider::default());
         }
+    }
+    if let (true, Some(name)) = (config.providers.is_empty(), Presets::builtin().simulated()) {
+        notes.push(format!(
+            "no provider's key is in the environment: provider `{name}` answers every model with made-up text; set a \
+             key (`faregate presets` lists the variables) or write a configuration file to reach a real model"
+        ));
+        let provider = Provider { models: Some(vec!["*".into()]), ..Default::default() };
+        config.providers.insert(name.to_owned(), provider);
     }
     (config, notes)
 }

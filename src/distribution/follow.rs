@@ -1,5 +1,6 @@
 //! A process that follows control: connects, takes tables, connects again, for as long as it lives.
 
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -63,6 +64,15 @@ impl Control {
     ) -> Self {
         let trust = Mutex::new(keeper.trust());
         Self { address, authorities, token, keeper, standing: Standing::new(telemetry), trust }
+    }
+
+    /// Keeps a table that is in use for the next process.
+    pub async fn keep(&self, table: Table) {
+        let keeper = self.keeper.clone();
+        let kept = tokio::task::spawn_blocking(move || keeper.keep_table(&table)).await;
+        if let Err(error) = kept.map_err(io::Error::other).flatten() {
+            tracing::warn!(%error, "the table cannot be kept for the next start");
+        }
     }
 
     pub(super) fn trust(&self) -> Option<String> {

@@ -144,11 +144,7 @@ impl Session {
         let hash = table.hash.to_string();
         match tables.take(table.clone(), again).await {
             Ok(()) => {
-                let keeper = control.keeper.clone();
-                let kept = tokio::task::spawn_blocking(move || keeper.keep_table(&table)).await;
-                if let Err(error) = kept.map_err(io::Error::other).flatten() {
-                    tracing::warn!(%error, "the table cannot be kept for the next start");
-                }
+                control.keep(table).await;
                 self.say(&ToControl::Ack { hash }).await?;
                 Ok(None)
             }

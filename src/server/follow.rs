@@ -8,6 +8,10 @@ use crate::distribution::{Control, Table, Tables, follow};
 
 /// Follows control for as long as the process lives.
 pub(super) async fn run(control: Arc<Control>, reloader: Arc<Reloader>) {
+    // What the process has started with it has just got, and nobody has kept it yet.
+    if let Source::Distributed(Distributed { table, kept: false, .. }) = reloader.source() {
+        control.keep(table).await;
+    }
     follow(&control, &Receiver { from: control.address.authority.as_str().into(), reloader }).await;
 }
 

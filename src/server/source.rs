@@ -4,7 +4,7 @@ use std::hash::{DefaultHasher, Hasher};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::config::{self, Config, Overrides, Surroundings, file};
+use crate::config::{self, Checked, Config, Overrides, Surroundings, file};
 use crate::distribution::Table;
 
 /// Where the configuration comes from.
@@ -102,8 +102,9 @@ impl Source {
         let (checked, mut notes) = match self {
             Self::File(path) => (config::check_file(path, &surroundings), Vec::new()),
             Self::Embedded { simulated } => {
-                let (config, notes) = embedded(*simulated);
-                (config::check_typed(config, &self.shown(), &surroundings), notes)
+                let (config, notes) = config::embedded_default(&env);
+                let checked = config::check_typed(config, &self.shown(), &surroundings);
+                if *simulated { (checked, notes) } else { without_simulated(checked, notes) }
             }
             Self::Distributed(Distributed { table, from, .. }) => {
                 (config::check(table.text.as_bytes(), from, &Surroundings::process()), Vec::new())
@@ -126,15 +127,12 @@ impl Source {
 
 pub(super) use config::environment as env;
 
-fn embedded(simulated: bool) -> (Config, Vec<String>) {
-    if simulated {
-        return config::embedded_default(&env);
-    }
-    let (config, mut notes) = config::keyed_default(&env);
-    if config.providers.is_empty() {
-        notes.push("no provider's key is in the environment: until control sends a table, no call finds a way".into());
-    }
-    (config, notes)
+/// Takes the simulated provider out of the built-in defaults; what is left may be no provider at all.
+fn without_simulated(mut checked: Checked, notes: Vec<String>) -> (Checked, Vec<String>) {
+    let simulated = config::Presets::builtin().simulated();
+    let removed = checked.config.as_mut().zip(simulated).and_then(|(config, name)| config.providers.remove(name));
+    let nobody = "no provider's key is in the environment: until control sends a table, no call finds a way".to_owned();
+    (checked, if removed.is_some() { vec![nobody] } else { notes })
 }
 
 /// Files that are read again when they change, besides the configuration itself: keys, certificates and prices.

@@ -21,6 +21,9 @@ pub(super) const UNSENT: usize = 16 << 10;
 /// It says no more than this between two pings.
 const TALKATIVE: u32 = 64;
 
+/// For a sidecar to close, after what was said last.
+const LINGER: Duration = Duration::from_secs(1);
+
 /// A sidecar's connection.
 type Line = Channel<TlsStream<TcpStream>>;
 
@@ -108,7 +111,7 @@ async fn request(line: &mut Line) -> Result<RequestHead, Turned> {
                     return Err(Turned("gone"));
                 }
             }
-            Err(error) => return Err(refuse(line, 400, &error.to_string(), "malformed").await),
+            Err(error) => return Err(refuse(line, error.status(), &error.to_string(), "malformed").await),
         }
     }
 }
@@ -133,7 +136,6 @@ fn bearer(head: &RequestHead) -> Result<&str, (u16, &'static str)> {
 
 /// Answers, and waits a little for the answer to be taken.
 async fn refuse(line: &mut Line, status: u16, why: &str, label: &'static str) -> Turned {
-    use tokio::io::AsyncWriteExt;
     let why: String = why.chars().map(|c| if c.is_control() { ' ' } else { c }).take(1000).collect();
     let mut answer = Vec::with_capacity(256 + why.len());
     http1::write_status_line(&mut answer, status);
@@ -145,12 +147,21 @@ async fn refuse(line: &mut Line, status: u16, why: &str, label: &'static str) ->
     }
     answer.extend_from_slice(format!("\r\n{why}\n").as_bytes());
     if line.send(&answer).await.is_ok() {
-        let _closing = line.stream_mut().shutdown().await;
-        // What was still on its way here would turn the close into a reset, and lose the answer.
-        line.input.clear();
-        while line.input.len() < 4 * MAX_SMALL && line.fill().await.is_ok_and(|n| n > 0) {}
+        linger(line).await;
     }
     Turned(label)
+}
+
+/// Closes, and reads away what was still on its way here: it would turn the close into a reset, and lose what was said
+/// last.
+async fn linger(line: &mut Line) {
+    use tokio::io::AsyncWriteExt;
+    let read_away = async {
+        let _closing = line.stream_mut().shutdown().await;
+        line.input.clear();
+        while line.input.len() < 4 * MAX_SMALL && line.fill().await.is_ok_and(|n| n > 0) {}
+    };
+    let _done = timeout(LINGER, read_away).await;
 }
 
 async fn hello(line: &mut Line) -> Result<Option<String>, Turned> {
@@ -172,7 +183,9 @@ async fn serve(server: &Distribution, mut sidecar: Sidecar, mut stop: watch::Rec
     let mut trust = server.trust.clone();
     match attend(server, &mut sidecar, &mut trust, &mut stop).await {
         Ok((label, reason)) => {
-            let _gone = send(server, &mut sidecar.line, &ToSidecar::Bye { reason: reason.into() }).await;
+            if send(server, &mut sidecar.line, &ToSidecar::Bye { reason: reason.into() }).await.is_ok() {
+                Box::pin(linger(&mut sidecar.line)).await;
+            }
             label
         }
         Err(error) if error.kind() == io::ErrorKind::TimedOut => "slow",
