@@ -1,3 +1,5 @@
+//! Who gets which table, who is woken, and what is counted.
+
 use futures_util::FutureExt;
 
 use super::*;
