@@ -103,7 +103,7 @@ fn call(meter: &Arc<Meter>, target: &Arc<TargetMeter>, route: &Arc<str>) -> Exch
         trace_state: None,
     });
     exchange.body_complete();
-    exchange.set_request(Some("gpt-4o"), false, 1024);
+    exchange.set_request(Some("gpt-4o".into()), false, 1024);
     exchange.set_route(route);
     exchange.begin_attempt(target);
     exchange.attempt_connected(true, std::time::Duration::ZERO);

@@ -63,10 +63,11 @@ fn main() {
             let app = format!("app-{n}");
             let headers = Tenant(format!("tenant-{n}"));
             let nobody = Tenant(String::new());
+            let asked = model.as_str().into();
             let facts = CallFacts {
                 dialect: DialectId::OpenAi,
                 operation: Operation::Chat,
-                model: Some(&model),
+                model: Some(&asked),
                 path: "/v1/chat/completions",
                 vendor: None,
                 app: if kind == 2 { &app } else { "unknown" },

@@ -14,5 +14,7 @@ mod metrics;
 mod outputs;
 #[path = "obs/records.rs"]
 mod records;
+#[path = "obs/status.rs"]
+mod status;
 #[path = "obs/traces.rs"]
 mod traces;

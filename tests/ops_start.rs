@@ -200,3 +200,21 @@ fn the_admin_port_answers_bad_requests_and_serves_no_calls() {
     assert_eq!(client.response().status, 431);
     get(faregate.admin, "/healthz").expect(200);
 }
+
+#[test]
+fn a_health_check_needs_no_shell() {
+    let upstream = Upstream::json(200, "{}");
+    let faregate = Faregate::start(&table::fallback(&[upstream.address]));
+    let ready = |admin: &str, more: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_faregate"));
+        command.args(["ready", "--admin", admin]).args(more).output().unwrap()
+    };
+    let answered = ready(&format!("http://{}", faregate.admin), &[]);
+    assert!(answered.status.success() && answered.stdout.is_empty(), "{answered:?}");
+    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let refused = ready(&format!("http://{nobody}"), &["--wait", "300ms"]);
+    assert_eq!(refused.status.code(), Some(1));
+    assert_says(&String::from_utf8_lossy(&refused.stderr), &["not ready", &nobody.to_string(), "refused"]);
+    let wrong = ready("localhost", &[]);
+    assert_says(&String::from_utf8_lossy(&wrong.stderr), &["no URL such as http://127.0.0.1:4001"]);
+}

@@ -5,6 +5,7 @@ mod text;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Instant;
 
 use clap::{Args, ValueEnum};
@@ -131,10 +132,11 @@ pub fn explain(args: &ExplainArgs) -> ExitCode {
     let given = Given(&args.header);
     let app = app(args, &config, &given);
     let conversation = || stable_hash(args.conversation.as_bytes());
+    let model: Option<Arc<str>> = args.model.as_deref().map(Arc::from);
     let facts = CallFacts {
         dialect,
         operation,
-        model: args.model.as_deref(),
+        model: model.as_ref(),
         path,
         vendor,
         app: &app,

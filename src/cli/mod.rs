@@ -14,6 +14,7 @@ mod inject;
 mod metrics;
 mod presets;
 mod prices;
+mod ready;
 mod run;
 mod schema;
 
@@ -56,6 +57,7 @@ enum Command {
     Prices(prices::PricesArgs),
     Bill(bill::BillArgs),
     Advise(advise::AdviseArgs),
+    Ready(ready::ReadyArgs),
     #[cfg(feature = "control")]
     Inject(inject::InjectArgs),
     #[cfg(feature = "control")]
@@ -78,6 +80,7 @@ impl Cli {
             Command::Prices(args) => prices::prices(&args),
             Command::Bill(args) => bill::bill(&args),
             Command::Advise(args) => advise::advise(&args),
+            Command::Ready(args) => ready::ready(&args),
             #[cfg(feature = "control")]
             Command::Inject(args) => inject::inject(&args),
             #[cfg(feature = "control")]

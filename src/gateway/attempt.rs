@@ -39,7 +39,7 @@ pub(super) struct Attempt<'a> {
     link: &'a Link,
     endpoint: &'a Endpoint,
     /// The model's name at the provider.
-    pub(super) model: Option<&'a str>,
+    pub(super) model: Option<&'a Arc<str>>,
     deadline: Instant,
     /// Another attempt could follow, so that content is waited for before anything reaches the client.
     more: bool,
@@ -66,7 +66,7 @@ impl<'a> Attempt<'a> {
         call: &'a Call<'a>,
         request: &'a Request,
         target: &'a Target,
-        model: Option<&'a str>,
+        model: Option<&'a Arc<str>>,
         deadline: Instant,
         more: bool,
     ) -> Result<Self, ClientError> {
@@ -78,7 +78,7 @@ impl<'a> Attempt<'a> {
             meter: call.live.meter(target).ok_or_else(inconsistent)?,
             link: call.live.upstreams.link(&target.provider).ok_or_else(inconsistent)?,
             endpoint: target.provider.endpoint(call.dialect).ok_or_else(inconsistent)?,
-            model: target.model.as_deref().or(model),
+            model: target.model.as_ref().or(model),
             deadline,
             more,
         })
@@ -89,9 +89,10 @@ impl<'a> Attempt<'a> {
         limit.min(self.deadline.saturating_duration_since(now))
     }
 
-    /// Makes the attempt. May be dropped at any await: the connection closes with it.
+    /// Makes the attempt, which began just now. May be dropped at any await: the connection closes with it.
     pub(super) async fn run(
         &self,
+        began: Instant,
         exchange: &mut Exchange,
         patience: &mut Patience,
     ) -> Result<Box<Ready>, Box<Failure>> {
@@ -105,11 +106,11 @@ impl<'a> Attempt<'a> {
         // What the provider will take for the model now: the path's, where that is sent; else the body's.
         let in_path = self.call.api.as_ref().is_some_and(|api| paths::keeps_model(api, addressed));
         let now = if in_path { self.request.model.as_deref() } else { self.request.facts.model() };
-        let changed = self.model.filter(|model| now != Some(*model));
+        let changed = self.model.map(|model| &**model).filter(|model| now != Some(*model));
         let strip = self.asks_for_usage();
         let body = self.request.facts.patch(&self.request.body, changed, strip);
         let head = self.head(&key, addressed, exchange);
-        let (mut conn, head) = self.exchange(&head, &body, exchange, patience).await?;
+        let (mut conn, head) = self.exchange(&head, &body, began, exchange, patience).await?;
         exchange.response_head(head.status);
         let asks_router = self.asks_router().is_some();
         let encoded = head.headers.get("content-encoding").is_some_and(|e| !e.eq_ignore_ascii_case(b"identity"));
@@ -138,7 +139,9 @@ impl<'a> Attempt<'a> {
                     Err(_) if hold < idle => break,
                     Err(_) => return Err(Failure::timeout(idle)),
                 };
-                received = Instant::now();
+                if patience.has_waited() {
+                    received = Instant::now();
+                }
                 feed(&mut tap, &mut raw, &mut held, going_on);
                 ended = !going_on;
                 if let Some(error) = tap.as_ref().and_then(Tap::error) {
@@ -152,7 +155,7 @@ impl<'a> Attempt<'a> {
                 }
             }
             if tap.as_ref().is_some_and(Tap::content_started) {
-                exchange.first_content();
+                exchange.content(received);
             }
         }
         Ok(Box::new(Ready { conn, head, tap, rewritten, held, ended, refusal, received }))
@@ -192,7 +195,7 @@ impl<'a> Attempt<'a> {
         let call = self.call;
         let provider = &self.target.provider;
         let path = match &call.api {
-            Some(api) => paths::of_api(self.endpoint, api, call.rest, addressed, self.model),
+            Some(api) => paths::of_api(self.endpoint, api, call.rest, addressed, self.model.map(|model| &**model)),
             None => paths::unread(self.endpoint, call.rest),
         };
         let traceparent = exchange.traceparent();
@@ -225,14 +228,15 @@ impl<'a> Attempt<'a> {
         &self,
         head: &OutHead,
         body: &Bytes,
+        mut began: Instant,
         exchange: &mut Exchange,
         patience: &mut Patience,
     ) -> Result<(Conn, ResponseHead), Box<Failure>> {
         let mut fresh = false;
         loop {
-            let began = Instant::now();
             let connect = self.bound(self.target.timeouts.connect, began);
-            let opened = self.link.open(self.endpoint, connect, fresh).await.map_err(Failure::connect)?;
+            let opened =
+                self.link.open(self.endpoint, connect, (!fresh).then_some(began)).await.map_err(Failure::connect)?;
             exchange.attempt_connected(opened.reused, opened.took);
             let mut conn = opened.conn;
             let first_byte = self.bound(self.target.timeouts.first_byte, began + opened.took);
@@ -248,7 +252,7 @@ impl<'a> Attempt<'a> {
             match talked {
                 Err(_) => return Err(Failure::timeout(first_byte)),
                 Ok(Ok(response)) => return Ok((conn, response)),
-                Ok(Err(error)) if opened.reused && error.is_silence() => fresh = true,
+                Ok(Err(error)) if opened.reused && error.is_silence() => (fresh, began) = (true, Instant::now()),
                 Ok(Err(error)) => return Err(Failure::broken(error)),
             }
         }
@@ -284,7 +288,7 @@ impl Ready {
         let complete = read.is_ok_and(|read| read.is_ok()) && self.ended;
         let retry_after = retry_after(&self.head);
         if complete {
-            self.conn.release();
+            self.conn.release(Instant::now());
         }
         let error = ClientError::new(Kind::UpstreamBroken, format!("the provider answered {}", self.head.status));
         let body: Bytes = match self.held.as_slice() {

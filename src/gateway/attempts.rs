@@ -20,16 +20,16 @@ pub(super) async fn run<D: Downstream>(
     call: &Call<'_>,
     request: Request,
     selection: Selection,
+    now: Instant,
     down: &mut D,
     exchange: &mut Exchange,
 ) -> Result<(), ClientError> {
     let Selection { route, model, mut candidates } = selection;
     let policy = &route.retry;
-    route.retry_budget.deposit();
+    route.retry_budget.deposit_at(now);
     let deadline = call.accepted + route.timeouts.total;
     let last = candidates.len().saturating_sub(1);
-    let mut marks =
-        Marks { request_id: exchange.request_id().into(), route: Some(route.name.clone()), ..Marks::default() };
+    let mut marks = Marks { route: Some(route.name.clone()), ..Marks::default() };
     let mut failed: Option<Failed> = None;
     let mut patience = down.take_patience();
     'targets: for at in 0..candidates.len() {
@@ -43,13 +43,13 @@ pub(super) async fn run<D: Downstream>(
             let left = marks.attempts + 1 < policy.max_attempts;
             let here = again + 1 < policy.attempts_per_target;
             let more = left && (here || at < last);
-            let attempt = Attempt::new(call, &request, &target, model.as_deref(), deadline, more)?;
+            let attempt = Attempt::new(call, &request, &target, model.as_ref(), deadline, more)?;
             marks.count(&attempt);
-            exchange.begin_attempt(attempt.meter);
+            let began = exchange.begin_attempt(attempt.meter);
             if route.probe.is_some() && marks.attempts == 1 {
                 probe::launch(call, &route, &target, &request, model.as_ref(), exchange);
             }
-            let Some(tried) = unless_gone(down, pin!(attempt.run(exchange, &mut patience))).await else {
+            let Some(tried) = unless_gone(down, pin!(attempt.run(began, exchange, &mut patience))).await else {
                 exchange.end_attempt(Outcome::ClientDisconnected);
                 return Ok(());
             };
@@ -144,6 +144,6 @@ impl Marks {
     fn count(&mut self, attempt: &Attempt<'_>) {
         self.attempts += 1;
         self.provider = Some(attempt.target.provider.name.clone());
-        self.model = attempt.model.map(Box::from);
+        self.model = attempt.model.cloned();
     }
 }

@@ -43,7 +43,7 @@ pub(super) struct Request {
     pub(super) body: Bytes,
     pub(super) facts: RequestFacts,
     /// The model that the client named.
-    pub(super) model: Option<Box<str>>,
+    pub(super) model: Option<Arc<str>>,
     /// The body's share of the budget.
     pub(super) _held: Held,
 }
@@ -78,8 +78,7 @@ pub async fn serve<D: Downstream>(gateway: &Arc<Gateway>, head: &RequestHead, do
     let mut exchange = gateway.meter.open(opened);
     let call = Call { gateway, live, head, rest, vendor, api, dialect, operation, native, accepted, seed };
     if let Err(error) = call.run(down, &mut exchange).await {
-        let marks = Marks { request_id: exchange.request_id().into(), ..Marks::default() };
-        Box::pin(rescue::answer(&call, &error, &marks, down, &mut exchange)).await;
+        Box::pin(rescue::answer(&call, &error, &Marks::default(), down, &mut exchange)).await;
     }
 }
 
@@ -152,18 +151,18 @@ impl<'a> Call<'a> {
             // Nobody is left to be told when the client is gone.
             Err(error) => return rescue::of_read(error).map_or(Ok(()), Err),
         };
-        exchange.body_complete();
+        let complete = exchange.body_complete();
         let facts = dialect::scan(self.operation, &body)
             .map_err(|error| ClientError::new(Kind::BadRequest, error.to_string()))?;
         // Where the path names a model (a deployment), providers do not look at the body's.
         let in_path = self.api.as_ref().and_then(paths::model);
-        let model: Option<Box<str>> = in_path.as_deref().or(facts.model()).map(Box::from);
-        exchange.set_request(model.as_deref(), facts.stream(), body.len());
-        let selection = self.select(model.as_deref(), exchange, &|| {
+        let model: Option<Arc<str>> = in_path.as_deref().or(facts.model()).map(Arc::from);
+        exchange.set_request(model.clone(), facts.stream(), body.len());
+        let selection = self.select(model.as_ref(), complete, exchange, &|| {
             crate::routing::stable_hash(&body[..dialect::conversation_prefix(&body).min(body.len())])
         })?;
         exchange.set_route(&selection.route.name);
-        if let Some(renamed) = selection.model.as_deref().filter(|renamed| model.as_deref() != Some(renamed)) {
+        if let Some(renamed) = selection.model.as_ref().filter(|renamed| model.as_ref() != Some(renamed)) {
             exchange.set_model_sent(renamed);
         }
         if let Some(limit) = selection.route.max_body.filter(|limit| body.len() > *limit) {
@@ -172,7 +171,7 @@ impl<'a> Call<'a> {
         }
         let _running = self.admit(&selection.route)?;
         let request = Request { body, facts, model, _held: held };
-        attempts::run(self, request, selection, down, exchange).await
+        attempts::run(self, request, selection, complete, down, exchange).await
     }
 
     /// Counts the call in where its route limits how many run at a time.
@@ -186,7 +185,8 @@ impl<'a> Call<'a> {
     /// Where the call may go.
     pub(super) fn select(
         &self,
-        model: Option<&str>,
+        model: Option<&Arc<str>>,
+        now: Instant,
         exchange: &Exchange,
         conversation: &dyn Fn() -> u64,
     ) -> Result<Selection, ClientError> {
@@ -201,7 +201,7 @@ impl<'a> Call<'a> {
             headers: &HeaderMap(&self.head.headers),
             conversation,
             seed: self.seed,
-            now: Instant::now(),
+            now,
         };
         self.live.table.select(&facts).map_err(|error| ClientError::new(Kind::NoRoute, error.to_string()))
     }

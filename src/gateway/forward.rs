@@ -10,20 +10,19 @@ use crate::http1::{self, Framing, Headers, ResponseHead};
 /// What a call says of itself in its answer's headers.
 #[derive(Debug, Default, Clone)]
 pub(super) struct Marks {
-    pub(super) request_id: Box<str>,
     pub(super) route: Option<Arc<str>>,
     pub(super) provider: Option<Arc<str>>,
-    pub(super) model: Option<Box<str>>,
+    pub(super) model: Option<Arc<str>>,
     pub(super) attempts: u32,
 }
 
 impl Answer {
     /// Adds the `x-faregate-*` headers where the configuration wants them.
-    pub(super) fn mark(&mut self, gateway: &Gateway, marks: &Marks) {
+    pub(super) fn mark(&mut self, gateway: &Gateway, marks: &Marks, request_id: &str) {
         if !gateway.settings.response_headers {
             return;
         }
-        self.text_header("x-faregate-request-id", &marks.request_id);
+        self.text_header("x-faregate-request-id", request_id);
         if let Some(route) = &marks.route {
             self.text_header("x-faregate-route", route);
         }

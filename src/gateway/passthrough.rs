@@ -3,6 +3,7 @@
 //! holding back a byte; all others go by unread.
 
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -49,9 +50,9 @@ pub(super) async fn serve<D: Downstream>(
     let inconsistent = || ClientError::new(Kind::Internal, "the routing table is inconsistent");
     let native = call.native.as_ref();
     let model = native.and_then(NativeCall::model);
-    exchange.set_request(model.as_deref(), native.is_some_and(|native| native.streams), 0);
+    exchange.set_request(model.as_deref().map(Arc::from), native.is_some_and(|native| native.streams), 0);
     exchange.pass_through();
-    let mut selection = call.select(None, exchange, &|| call.seed)?;
+    let mut selection = call.select(None, call.accepted, exchange, &|| call.seed)?;
     exchange.set_route(&selection.route.name);
     selection.candidates.truncate(1);
     let candidate = selection.candidates.first().ok_or_else(inconsistent)?;
@@ -69,7 +70,6 @@ pub(super) async fn serve<D: Downstream>(
     let _running = call.admit(&selection.route)?;
     let key = link.credential().inject(call.dialect, call.addresses(&target.provider));
     let marks = Marks {
-        request_id: exchange.request_id().into(),
         route: Some(selection.route.name.clone()),
         provider: Some(target.provider.name.clone()),
         model: None,
@@ -94,7 +94,7 @@ pub(super) async fn serve<D: Downstream>(
     let replayable = matches!(body, RequestBody::None) && call.head.method.is_idempotent() && !upgrade;
     let mut fresh = !replayable;
     let (conn, answered) = loop {
-        let opened = link.open(endpoint, target.timeouts.connect, fresh);
+        let opened = link.open(endpoint, target.timeouts.connect, (!fresh).then(Instant::now));
         let opened = match unless_gone(down, pin!(opened)).await {
             None => {
                 exchange.end_attempt(Outcome::ClientDisconnected);
@@ -154,7 +154,7 @@ async fn carry<D: Downstream>(
     let overloaded = refusal.is_some_and(|refusal| refusal.blames && is_overload(answered.status));
     target.health.record(!overloaded, Instant::now());
     let mut answer = forward::answer(answered, &call.head.method, false, None);
-    answer.mark(call.gateway, marks);
+    answer.mark(call.gateway, marks, exchange.request_id());
     let chunked = matches!(answer.length, BodyLength::Unknown);
     let with_trailers =
         call.gateway.settings.response_headers && tap.is_some() && chunked && http1::takes_trailers(call.head);
@@ -166,7 +166,7 @@ async fn carry<D: Downstream>(
     let carried = relay((target, with_trailers), &mut conn, bodiless, &mut tap, down, exchange).await;
     let outcome = carried.map_or_else(|broken| broken, |()| settle(tap.as_ref(), answered.status, refusal).0);
     match carried {
-        Ok(()) => conn.release(),
+        Ok(()) => conn.release(Instant::now()),
         Err(Outcome::ClientDisconnected) if route.on_disconnect == OnDisconnect::Drain => {
             let until = Instant::now() + route.timeouts.total;
             Box::pin(drain(conn, &mut tap, target, until)).await;
@@ -307,8 +307,7 @@ async fn relay<D: Downstream>(
                 feed(tap, &mut raw, &mut chunks, going_on);
                 ended = !going_on;
                 match &*tap {
-                    Some(tap) if tap.content_started() && !before => exchange.first_content(),
-                    Some(tap) if before && !tap.ended() => exchange.last_content(),
+                    Some(tap) if tap.content_started() && !(before && tap.ended()) => exchange.content(received),
                     _ => {}
                 }
             }

@@ -53,7 +53,7 @@ struct Probe {
     body: Bytes,
     facts: RequestFacts,
     /// The model as the client named it, and after aliases.
-    asked: Option<Box<str>>,
+    asked: Option<Arc<str>>,
     model: Option<Arc<str>>,
     held: Held,
 }
@@ -130,8 +130,8 @@ impl Probe {
         let opened =
             Opened { request_id: RequestId::new(), dialect, operation, accepted, trace: None, trace_state: None };
         let mut exchange = seat.0.meter.open_probe(&pair, opened);
-        exchange.set_request(asked.as_deref(), facts.stream(), body.len());
-        if let Some(renamed) = model.as_deref().filter(|renamed| asked.as_deref() != Some(renamed)) {
+        exchange.set_request(asked.clone(), facts.stream(), body.len());
+        if let Some(renamed) = model.as_ref().filter(|renamed| asked.as_ref() != Some(renamed)) {
             exchange.set_model_sent(renamed);
         }
         exchange.set_route(&route.name);
@@ -151,7 +151,7 @@ impl Probe {
             seed,
         };
         let request = Request { body, facts, model: asked, _held: held };
-        if let Err(error) = attempt(&call, &request, &route, policy, model.as_deref(), &mut exchange).await {
+        if let Err(error) = attempt(&call, &request, &route, policy, model.as_ref(), &mut exchange).await {
             tracing::debug!(target: "faregate::call", request_id = exchange.request_id(), %error, "probe");
         }
     }
@@ -163,13 +163,13 @@ async fn attempt(
     request: &Request,
     route: &Route,
     policy: &ProbePolicy,
-    model: Option<&str>,
+    model: Option<&Arc<str>>,
     exchange: &mut Exchange,
 ) -> Result<(), ClientError> {
     let deadline = call.accepted + route.timeouts.total;
     let attempt = Attempt::new(call, request, &policy.target, model, deadline, false)?;
-    exchange.begin_attempt(attempt.meter);
-    match attempt.run(exchange, &mut Patience::default()).await {
+    let began = exchange.begin_attempt(attempt.meter);
+    match attempt.run(began, exchange, &mut Patience::default()).await {
         Ok(ready) => drain(ready, &policy.target, deadline, exchange).await,
         Err(failure) => {
             exchange.end_attempt(failure.outcome);
@@ -208,8 +208,7 @@ async fn drain(ready: Box<Ready>, target: &Target, deadline: Instant, exchange: 
         feed(&mut tap, &mut raw, &mut out, !ended);
         out.clear();
         match &tap {
-            Some(tap) if tap.content_started() && !before => exchange.first_content(),
-            Some(tap) if before && !tap.ended() => exchange.last_content(),
+            Some(tap) if tap.content_started() && !(before && tap.ended()) => exchange.content(received),
             _ => {}
         }
         if let Some(outcome) = broken {
@@ -218,7 +217,7 @@ async fn drain(ready: Box<Ready>, target: &Target, deadline: Instant, exchange: 
     }
     if ended {
         exchange.answer_complete(received);
-        conn.release();
+        conn.release(received);
     }
     let (outcome, _) = relay::settle(tap.as_ref(), head.status, refusal);
     finish(tap.as_ref(), exchange, outcome, head.status);

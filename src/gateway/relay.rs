@@ -46,13 +46,13 @@ pub(super) async fn run<D: Downstream>(
     let status = head.status;
     let mut verdict = Verdict { health: &target.health, given: false };
     match refusal {
-        Some(refusal) => verdict.give(!refusal.blames),
-        None if tap.as_ref().is_none_or(Tap::content_started) => verdict.give(true),
+        Some(refusal) => verdict.give(!refusal.blames, received),
+        None if tap.as_ref().is_none_or(Tap::content_started) => verdict.give(true, received),
         None => {}
     }
     let whole = ended.then(|| out.iter().map(Bytes::len).sum());
     let mut answer = forward::answer(&head, &call.head.method, rewritten, whole);
-    answer.mark(call.gateway, marks);
+    answer.mark(call.gateway, marks, exchange.request_id());
     let settings = &call.gateway.settings;
     let stream = matches!(answer.length, super::BodyLength::Unknown);
     let with_trailers = settings.response_headers && !ended && stream && http1::takes_trailers(call.head);
@@ -77,7 +77,7 @@ pub(super) async fn run<D: Downstream>(
             if kept_waiting < UNHURRIED && tap.as_ref().is_some_and(|tap| tap.router().is_some()) {
                 exchange.round_trip(conn.round_trip());
             }
-            conn.release();
+            conn.release(received);
             exchange.answer_complete(received);
             if !std::mem::replace(&mut noted, true) {
                 note(tap.as_ref(), exchange);
@@ -91,7 +91,8 @@ pub(super) async fn run<D: Downstream>(
         }
         let end = if ended { End::Now(trailers.as_ref()) } else { End::NotYet };
         let (sent, waited) = noting_waits(pin!(down.send(&out, end))).await;
-        exchange.chunk_in_out(received.elapsed().saturating_sub(waited));
+        let now = Instant::now();
+        exchange.chunk_in_out(now.saturating_duration_since(received).saturating_sub(waited));
         kept_waiting += waited;
         if sent.is_err() {
             break Outcome::ClientDisconnected;
@@ -99,11 +100,12 @@ pub(super) async fn run<D: Downstream>(
         exchange.add_sent(out.iter().map(Bytes::len).sum());
         out.clear();
         if ended {
+            exchange.last_sent(now);
             let (outcome, healthy) = settle(tap.as_ref(), status, refusal);
-            verdict.give(healthy);
+            verdict.give(healthy, now);
             break outcome;
         }
-        let idle = target.timeouts.idle.min(deadline.saturating_duration_since(Instant::now()));
+        let idle = target.timeouts.idle.min(deadline.saturating_duration_since(now));
         let next = {
             let Some(conn) = &mut conn else { break Outcome::Internal };
             let chunks = pin!(conn.chunks(&mut raw));
@@ -118,10 +120,10 @@ pub(super) async fn run<D: Downstream>(
                 ended = !going_on;
                 match &tap {
                     Some(tap) if tap.content_started() && !before => {
-                        exchange.first_content();
-                        verdict.give(true);
+                        exchange.content(received);
+                        verdict.give(true, received);
                     }
-                    Some(tap) if before && !tap.ended() => exchange.last_content(),
+                    Some(tap) if before && !tap.ended() => exchange.content(received),
                     _ => {}
                 }
             }
@@ -178,7 +180,7 @@ pub(super) async fn drain(mut conn: Conn, tap: &mut Option<Tap>, target: &Target
         feed(tap, &mut raw, &mut dropped, going_on);
         dropped.clear();
         if !going_on {
-            return conn.release();
+            return conn.release(Instant::now());
         }
     }
 }
@@ -214,9 +216,9 @@ struct Verdict<'a> {
 }
 
 impl Verdict<'_> {
-    fn give(&mut self, healthy: bool) {
+    fn give(&mut self, healthy: bool, now: Instant) {
         if !std::mem::replace(&mut self.given, true) {
-            self.health.record(healthy, Instant::now());
+            self.health.record(healthy, now);
         }
     }
 

@@ -83,7 +83,7 @@ async fn tell<D: Downstream>(
         let seconds = after.as_secs().max(1);
         answer.header("retry-after", itoa::Buffer::new().format(seconds).as_bytes());
     }
-    answer.mark(call.gateway, marks);
+    answer.mark(call.gateway, marks, exchange.request_id());
     if let Some(source) = &error.source {
         tracing::debug!(target: "faregate::call", request_id = exchange.request_id(), cause = chain(&**source), "{error}");
     }
@@ -115,7 +115,7 @@ pub(super) async fn give_up<D: Downstream>(
         return;
     }
     let mut answer = forward::answer(&reply.head, &call.head.method, reply.rewritten, Some(reply.body.len()));
-    answer.mark(call.gateway, marks);
+    answer.mark(call.gateway, marks, exchange.request_id());
     exchange.set_outcome(outcome, answer.status);
     send(answer, reply.body, down, exchange).await;
 }

@@ -29,7 +29,7 @@ pub(super) async fn run<D: Downstream>(
         }
     }
     answer.header("connection", b"upgrade");
-    answer.mark(call.gateway, marks);
+    answer.mark(call.gateway, marks, exchange.request_id());
     down.start(&answer);
     exchange.set_outcome(Outcome::Ok, 101);
     if let Ok((received, sent)) = down.tunnel(upstream).await {

@@ -1,17 +1,18 @@
 //! One call, from accepted to its last byte. The gateway reports what happens; `Drop` settles it (see `settle`).
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use smallvec::SmallVec;
 
+use super::attempt::Attempt;
 use super::cost::Charge;
 use super::meter::Meter;
 use super::outcome::Outcome;
 use super::paired::Pairing;
-use super::random;
 use super::request_id::RequestId;
-use super::target::{Series, TargetMeter};
+use super::target::TargetMeter;
 use super::trace::{CallTrace, TraceParent};
 use crate::chat::{Money, ServiceTier, StatedCost, UsageReport};
 use crate::dialect::{DialectId, Operation};
@@ -62,9 +63,9 @@ pub(super) struct Call {
     pub(super) app: NameId,
     /// The app's own name, where it is not the label's.
     pub(super) app_name: Option<Box<str>>,
-    pub(super) asked: Option<Box<str>>,
+    pub(super) asked: Option<Arc<str>>,
     /// The model that targets without one of their own are sent, where it is not the asked one.
-    pub(super) renamed: Option<Box<str>>,
+    pub(super) renamed: Option<Arc<str>>,
     pub(super) served: Option<Box<str>>,
     pub(super) stream: bool,
     pub(super) passed_through: bool,
@@ -88,25 +89,7 @@ pub(super) struct Call {
     /// What the call costs, once somebody has asked.
     pub(super) assessed: Option<Option<(Assessment, Option<u64>)>>,
     pub(super) ended: Option<(Outcome, u16)>,
-}
-
-/// One try at one target.
-pub(super) struct Attempt {
-    pub(super) target: Arc<TargetMeter>,
-    /// What it is counted under where the target names no model.
-    pub(super) model: NameId,
-    /// Its metric handles, once it has ended.
-    pub(super) series: Option<Arc<Series>>,
-    pub(super) span_id: u64,
-    /// Host and port that it goes to.
-    pub(super) server: Option<(Arc<str>, u16)>,
-    pub(super) started: Instant,
-    /// Since when this process has been at work on it, not yet counted as overhead.
-    busy_since: Instant,
-    pub(super) sent: Option<Instant>,
-    pub(super) status: Option<u16>,
-    /// How and after what time it ended; `None` while it runs.
-    pub(super) ended: Option<(Outcome, Duration)>,
+    pub(super) last_sent: Option<Instant>,
 }
 
 impl Exchange {
@@ -136,6 +119,7 @@ impl Exchange {
             pairing: None,
             assessed: None,
             ended: None,
+            last_sent: None,
             opened,
             meter,
         };
@@ -177,17 +161,17 @@ impl Exchange {
     }
 
     /// What the request asks for: the model as the client named it, whether it wants a stream, the body's size.
-    pub fn set_request(&mut self, model: Option<&str>, stream: bool, bytes: usize) {
+    pub fn set_request(&mut self, model: Option<Arc<str>>, stream: bool, bytes: usize) {
         let call = &mut *self.call;
-        call.asked = model.map(|model| names::clean(model).into());
+        call.asked = model.map(cleaned);
         call.stream = stream;
         call.bytes_in = bytes;
     }
 
     /// The model that goes to targets that name none, where that is not the asked one (an alias, a prefix taken off).
     /// Call it before [`Exchange::begin_attempt`].
-    pub fn set_model_sent(&mut self, model: &str) {
-        self.call.renamed = Some(names::clean(model).into());
+    pub fn set_model_sent(&mut self, model: &Arc<str>) {
+        self.call.renamed = Some(cleaned(Arc::clone(model)));
     }
 
     /// More of the request's body arrived, for bodies that stream through.
@@ -195,9 +179,9 @@ impl Exchange {
         self.call.bytes_in = self.call.bytes_in.saturating_add(bytes);
     }
 
-    /// The request's body is complete: the request's time inside Faregate begins.
-    pub fn body_complete(&mut self) {
-        self.call.body_complete = Some(Instant::now());
+    /// The request's body is complete, now: the request's time inside Faregate begins.
+    pub fn body_complete(&mut self) -> Instant {
+        *self.call.body_complete.insert(Instant::now())
     }
 
     /// Whether the call goes on with a trace that the client began, so that its `tracestate` goes on too.
@@ -210,9 +194,11 @@ impl Exchange {
         self.call.route = Some(Arc::clone(route));
     }
 
-    /// A try at a target begins. One that still runs ends as [`Outcome::Internal`].
-    pub fn begin_attempt(&mut self, target: &Arc<TargetMeter>) {
-        self.call.begin_attempt(target, Instant::now());
+    /// A try at a target begins, now. One that still runs ends as [`Outcome::Internal`].
+    pub fn begin_attempt(&mut self, target: &Arc<TargetMeter>) -> Instant {
+        let now = Instant::now();
+        self.call.begin_attempt(target, now);
+        now
     }
 
     /// Where the attempt goes, for its span.
@@ -227,7 +213,9 @@ impl Exchange {
 
     /// The attempt has a connection; `connect` is the time that a new one took to set up (zero when reused).
     pub fn attempt_connected(&mut self, reused: bool, connect: Duration) {
-        self.call.attempt_connected(reused, connect, Instant::now());
+        // A kept connection costs no time that would have to be told from our own.
+        let now = if reused && connect.is_zero() { None } else { Some(Instant::now()) };
+        self.call.attempt_connected(reused, connect, now);
     }
 
     /// The attempt's request was written to the provider to its last byte, after waiting so long for the provider to
@@ -245,7 +233,8 @@ impl Exchange {
 
     /// The attempt that runs has ended. Does nothing when none runs.
     pub fn end_attempt(&mut self, outcome: Outcome) {
-        self.call.end_attempt(outcome, Instant::now());
+        let now = self.call.last_sent.unwrap_or_else(Instant::now);
+        self.call.end_attempt(outcome, now);
     }
 
     /// One chunk from the provider went to the client and spent so long inside Faregate.
@@ -254,14 +243,9 @@ impl Exchange {
         *sum = Some(sum.map_or(inside, |sum| sum.saturating_add(inside)));
     }
 
-    /// The first content event arrived. Only the first report counts.
-    pub fn first_content(&mut self) {
-        self.call.content(Instant::now());
-    }
-
-    /// Content arrived, the last so far.
-    pub fn last_content(&mut self) {
-        self.call.content(Instant::now());
+    /// Content arrived, the last so far. The first report is that of the first content.
+    pub fn content(&mut self, at: Instant) {
+        self.call.content(at);
     }
 
     /// What the provider reported of its usage; the last report counts.
@@ -302,99 +286,28 @@ impl Exchange {
         self.call.bytes_out = self.call.bytes_out.saturating_add(bytes);
     }
 
+    /// The client has been sent the last byte that it will get, at this time. Without this report, that is when the
+    /// exchange is dropped.
+    pub fn last_sent(&mut self, at: Instant) {
+        self.call.last_sent = Some(at);
+    }
+
     /// How the call ended, and the status that the client was sent. An attempt that still runs ends in the same way.
     pub fn set_outcome(&mut self, outcome: Outcome, status: u16) {
         self.call.ended = Some((outcome, status));
     }
 }
 
-impl Drop for Exchange {
-    fn drop(&mut self) {
-        self.call.settle();
+/// [`names::clean`], of a name that nearly always stays as it is.
+fn cleaned(name: Arc<str>) -> Arc<str> {
+    match names::clean(&name) {
+        Cow::Borrowed(whole) if whole.len() == name.len() => name,
+        cut => cut.into(),
     }
 }
 
-impl Call {
-    /// The attempt that runs, if one does.
-    fn running(&mut self) -> Option<&mut Attempt> {
-        self.attempts.last_mut().filter(|attempt| attempt.ended.is_none())
-    }
-
-    /// The model that a target gets.
-    pub(super) fn model_sent<'a>(&'a self, target: &'a TargetMeter) -> Option<&'a str> {
-        if self.passed_through {
-            return self.asked.as_deref();
-        }
-        target.model().or(self.renamed.as_deref()).or(self.asked.as_deref())
-    }
-
-    pub(super) fn begin_attempt(&mut self, target: &Arc<TargetMeter>, now: Instant) {
-        self.end_attempt(Outcome::Internal, now);
-        let asked = self.renamed.as_deref().or(self.asked.as_deref());
-        let model = match (&target.model, asked) {
-            (None, Some(asked)) => self.meter.models.find(asked).unwrap_or(NameId::OTHER),
-            _ => NameId::OTHER,
-        };
-        if self.attempts.is_empty() {
-            // Before the first attempt: reading the body's facts, selecting. Between attempts there may be waits.
-            self.request_overhead = self.body_complete.map(|complete| now.saturating_duration_since(complete));
-        }
-        // Content of a failed attempt never reached the client.
-        (self.first_content, self.last_content) = (None, None);
-        let attempt = Attempt {
-            target: Arc::clone(target),
-            model,
-            series: None,
-            span_id: if self.meter.spans.is_some() { random::nonzero() } else { 0 },
-            server: None,
-            started: now,
-            busy_since: now,
-            sent: None,
-            status: None,
-            ended: None,
-        };
-        self.count_fallback(&attempt);
-        self.attempts.push(attempt);
-    }
-
-    pub(super) fn attempt_connected(&mut self, reused: bool, connect: Duration, now: Instant) {
-        let meter = Arc::clone(&self.meter);
-        let Some(attempt) = self.running() else { return };
-        // Once sent, the time went by in waiting for an answer on a kept connection that turned out to be dead.
-        let busy = match attempt.sent.take() {
-            None => now.saturating_duration_since(attempt.busy_since).saturating_sub(connect),
-            Some(_) => Duration::ZERO,
-        };
-        attempt.busy_since = now;
-        let m = meter.telemetry.metrics();
-        attempt.target.connections(m, reused).inc();
-        if !reused {
-            attempt.target.connect(m).observe(connect);
-        }
-        self.add_request_overhead(busy);
-    }
-
-    pub(super) fn request_sent(&mut self, waited: Duration, now: Instant) {
-        let Some(attempt) = self.running() else { return };
-        attempt.sent = Some(now);
-        let busy = now.saturating_duration_since(attempt.busy_since).saturating_sub(waited);
-        self.add_request_overhead(busy);
-    }
-
-    fn add_request_overhead(&mut self, busy: Duration) {
-        if let Some(sum) = &mut self.request_overhead {
-            *sum = sum.saturating_add(busy);
-        }
-    }
-
-    pub(super) fn content(&mut self, now: Instant) {
-        self.first_content.get_or_insert(now);
-        self.last_content = Some(now);
-    }
-
-    pub(super) fn end_attempt(&mut self, outcome: Outcome, now: Instant) {
-        let Some(attempt) = self.running() else { return };
-        attempt.ended = Some((outcome, now.saturating_duration_since(attempt.started)));
-        self.count_attempt(outcome);
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        self.call.settle();
     }
 }

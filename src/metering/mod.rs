@@ -4,6 +4,7 @@
 //! however the call ends, `Drop` reports it exactly once. Start with [`Meter::open`], then [`Exchange`]; what is
 //! counted where stands in `settle`, and what is compared with duplicates of calls in `paired`.
 
+mod attempt;
 mod clock;
 mod cost;
 mod exchange;
@@ -21,6 +22,7 @@ mod router;
 mod settle;
 mod spans;
 mod target;
+mod totals;
 mod trace;
 
 #[cfg(test)]
@@ -35,4 +37,5 @@ pub use record::{AttemptRecord, Overhead, Record, UsageState};
 pub use request_id::RequestId;
 pub use router::RouterRecord;
 pub use target::TargetMeter;
+pub use totals::{Buckets, Served, Totals};
 pub use trace::TraceParent;

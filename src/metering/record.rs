@@ -6,8 +6,9 @@ use std::time::{Duration, SystemTime};
 
 use smallvec::SmallVec;
 
+use super::attempt::Attempt;
 use super::cost::CostRecord;
-use super::exchange::{Attempt, Call};
+use super::exchange::Call;
 use super::outcome::Outcome;
 use super::router::RouterRecord;
 use crate::chat::{Usage, UsageReport};

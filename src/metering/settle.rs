@@ -4,8 +4,9 @@ use std::cell::RefCell;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::attempt::Attempt;
 use super::cost::CostRecord;
-use super::exchange::{Attempt, Call};
+use super::exchange::Call;
 use super::outcome::Outcome;
 use super::record::Record;
 use super::requested::Asked;
@@ -23,7 +24,7 @@ thread_local! {
 
 impl Call {
     pub(super) fn settle(&mut self) {
-        let now = Instant::now();
+        let now = self.last_sent.unwrap_or_else(Instant::now);
         let unfinished = if self.is_probe() { Outcome::Internal } else { Outcome::ClientDisconnected };
         let (outcome, status) = self.ended.unwrap_or((unfinished, 0));
         self.end_attempt(outcome, now);

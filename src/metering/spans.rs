@@ -9,7 +9,8 @@ use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use serde::Serialize;
 
-use super::exchange::{Attempt, Call};
+use super::attempt::Attempt;
+use super::exchange::Call;
 use super::gen_ai::operation_name;
 use super::outcome::Outcome;
 use super::trace::Joined;

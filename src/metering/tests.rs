@@ -40,7 +40,7 @@ fn a_streamed_call_with_a_fallback_is_told_in_full() {
     let second = meter.target("chat", "two", "");
     let mut exchange = meter.open(opened());
     exchange.set_app("team-a");
-    exchange.set_request(Some("m"), true, 100);
+    exchange.set_request(Some("m".into()), true, 100);
     exchange.body_complete();
     exchange.begin_attempt(&first);
     exchange.end_attempt(Outcome::UpstreamConnect);
@@ -48,10 +48,10 @@ fn a_streamed_call_with_a_fallback_is_told_in_full() {
     exchange.attempt_connected(false, Duration::ZERO);
     exchange.request_sent(Duration::ZERO);
     exchange.response_head(200);
-    exchange.first_content();
+    exchange.content(Instant::now());
     for _ in 0..5 {
         exchange.chunk_in_out(Duration::from_micros(3));
-        exchange.last_content();
+        exchange.content(Instant::now());
     }
     exchange.set_usage(UsageReport::Reported(Usage { input: 7, output: 5, ..Usage::default() }));
     exchange.set_served_model("m-2026");
@@ -118,21 +118,21 @@ fn time_inside_leaves_out_connecting_waiting_failed_attempts_and_pauses() {
     let opened = opened();
     let at = opened.accepted;
     let mut exchange = meter.open(opened);
-    exchange.set_request(Some("m"), true, 1);
+    exchange.set_request(Some("m".into()), true, 1);
     let call = &mut exchange.call;
     // The body takes 100 ms to come (the client's time), then 2 ms are ours.
     call.body_complete = Some(at + ms(100));
     call.begin_attempt(&first, at + ms(102));
     // 1 ms ours, 50 ms to connect; 3 ms to send, of which 2 ms waiting for the provider.
-    call.attempt_connected(false, ms(50), at + ms(153));
+    call.attempt_connected(false, ms(50), Some(at + ms(153)));
     call.request_sent(ms(2), at + ms(156));
     // The provider takes 300 ms to fail, and there is a pause of 200 ms.
     call.end_attempt(Outcome::UpstreamError, at + ms(456));
     call.begin_attempt(&second, at + ms(656));
     // 1 ms ours; a kept connection, sent on after 1 ms more, found dead after 40 ms, replaced in 20 ms; 4 ms to send.
-    call.attempt_connected(true, ms(0), at + ms(657));
+    call.attempt_connected(true, ms(0), Some(at + ms(657)));
     call.request_sent(ms(0), at + ms(658));
-    call.attempt_connected(false, ms(20), at + ms(718));
+    call.attempt_connected(false, ms(20), Some(at + ms(718)));
     call.request_sent(ms(0), at + ms(722));
     assert_eq!(call.request_overhead, Some(ms(2 + 1 + 1 + 1 + 1 + 4)));
     // TTFT: from the request sent on the connection that worked; for the client from accepted.
@@ -169,7 +169,7 @@ fn content_of_a_failed_attempt_is_no_first_content() {
     let opened = opened();
     let at = opened.accepted;
     let mut exchange = meter.open(opened);
-    exchange.set_request(Some("m"), true, 1);
+    exchange.set_request(Some("m".into()), true, 1);
     let call = &mut exchange.call;
     call.begin_attempt(&target, at);
     call.request_sent(ms(0), at + ms(1));
@@ -188,11 +188,11 @@ fn without_a_stream_there_is_no_first_token_and_unknown_usage_is_not_zero() {
     let meter = meter(&path);
     let target = meter.target("r", "p", "m");
     let mut exchange = meter.open(opened());
-    exchange.set_request(Some("m"), false, 1);
+    exchange.set_request(Some("m".into()), false, 1);
     exchange.begin_attempt(&target);
     exchange.request_sent(Duration::ZERO);
     exchange.response_head(200);
-    exchange.first_content();
+    exchange.content(Instant::now());
     exchange.set_outcome(Outcome::Ok, 200);
     drop(exchange);
     meter.shutdown();
@@ -214,7 +214,7 @@ fn apps_and_models_that_clients_make_up_are_bounded() {
     {
         let mut exchange = meter.open(opened());
         exchange.set_app(app);
-        exchange.set_request(Some(model), false, 1);
+        exchange.set_request(Some(model.into()), false, 1);
         exchange.begin_attempt(&target);
         exchange.set_outcome(outcome, 200);
     }

@@ -42,17 +42,12 @@ impl RetryBudget {
         Self { share, counts: previous.map_or_else(fresh, |p| Arc::clone(&p.counts)) }
     }
 
-    /// Counts a call. Once per call, at its first attempt.
-    pub fn deposit(&self) {
-        self.deposit_at(Instant::now());
-    }
-
     /// Takes one further attempt out of the budget; false: there is no room, give up.
     pub fn try_withdraw(&self) -> bool {
         self.try_withdraw_at(Instant::now())
     }
 
-    /// As [`RetryBudget::deposit`], for callers that know the time.
+    /// Counts a call. Once per call, at its first attempt.
     pub fn deposit_at(&self, now: Instant) {
         self.counts.calls.add(self.ms(now));
     }

@@ -25,7 +25,7 @@ pub struct CallFacts<'a> {
     /// What it asks for.
     pub operation: Operation,
     /// The model as asked, before aliases; none where the body is not read.
-    pub model: Option<&'a str>,
+    pub model: Option<&'a Arc<str>>,
     /// The whole path, vendor prefix included.
     pub path: &'a str,
     /// The provider that the path's prefix names; see [`super::RoutingTable::provider_for_prefix`].

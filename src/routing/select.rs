@@ -20,18 +20,16 @@ impl RoutingTable {
     /// # Errors
     /// When nothing of that is found, or nothing of what was found speaks the client's dialect.
     pub fn select(&self, facts: &CallFacts<'_>) -> Result<Selection, NoRoute> {
-        let alias = facts.model.and_then(|model| self.aliases.get(model));
-        let asked = Asked { model: alias.map(|a| &**a).or(facts.model), facts };
+        let alias = facts.model.and_then(|model| self.aliases.get(&**model));
+        let model = alias.or(facts.model);
+        let asked = Asked { model: model.map(|model| &**model), facts };
         match self.index.first(&asked, |route| self.routes[route].conditions.hold(&asked)) {
-            Some(route) => {
-                let model = alias.map(Arc::clone).or_else(|| facts.model.map(Arc::from));
-                chosen(&self.routes[route], model, &asked)
-            }
-            None => self.select_implicit(&asked),
+            Some(route) => chosen(&self.routes[route], model.map(Arc::clone), &asked),
+            None => self.select_implicit(&asked, model),
         }
     }
 
-    fn select_implicit(&self, asked: &Asked<'_>) -> Result<Selection, NoRoute> {
+    fn select_implicit(&self, asked: &Asked<'_>, whole: Option<&Arc<str>>) -> Result<Selection, NoRoute> {
         let (provider, model, how) = self.claimant(asked).ok_or_else(|| NoRoute::Model {
             asked: asked.model.map(printable),
             operation: asked.facts.operation,
@@ -45,7 +43,11 @@ impl RoutingTable {
         for candidate in &mut candidates {
             candidate.reason.place = Place::Implicit(how);
         }
-        Ok(Selection { route: Arc::clone(route), model: model.map(Arc::from), candidates })
+        let model = match how {
+            Implicit::ModelName => model.map(Arc::from),
+            _ => whole.map(Arc::clone),
+        };
+        Ok(Selection { route: Arc::clone(route), model, candidates })
     }
 
     /// The provider that takes a call which no route matches, what to ask it for, and how it was found.
@@ -77,8 +79,8 @@ impl RoutingTable {
         facts: &'s CallFacts<'s>,
         before: usize,
     ) -> impl Iterator<Item = (&'s Arc<Route>, Vec<Mismatch>)> {
-        let alias = facts.model.and_then(|model| self.aliases.get(model));
-        let asked = Asked { model: alias.map(|a| &**a).or(facts.model), facts };
+        let alias = facts.model.and_then(|model| self.aliases.get(&**model));
+        let asked = Asked { model: alias.or(facts.model).map(|model| &**model), facts };
         let configured = self.routes.iter().take(before).filter(|route| !route.implicit);
         configured.map(move |route| (route, route.conditions.mismatches(&asked)))
     }

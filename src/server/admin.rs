@@ -1,4 +1,4 @@
-//! Health, metrics and the state of the table, on a port of its own.
+//! Health, metrics, the state of the table and a page for people, on a port of its own.
 
 use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
@@ -11,6 +11,7 @@ use super::h1::Handler;
 use super::inbound::Inbound;
 use super::paired;
 use super::reload::Reloader;
+use super::status;
 use crate::gateway::{Answer, BodyLength, Downstream, End};
 use crate::http1::RequestHead;
 use crate::routing::{HealthState, Target};
@@ -45,6 +46,9 @@ impl Handler for Admin {
         let mut answer = Answer::new(page.status, BodyLength::Known(page.body.len() as u64));
         answer.header("content-type", page.content_type.as_bytes());
         answer.header("cache-control", b"no-store");
+        for (name, value) in status::POLICY {
+            answer.header(name, value);
+        }
         if page.status == 405 {
             answer.header("allow", if head.path() == "/admin/reload" { b"POST" } else { b"GET, HEAD" });
         }
@@ -69,7 +73,10 @@ impl Admin {
                 None => self.reload().await,
             },
             "/admin/reload" => Page::text(405, "POST reloads the configuration\n"),
-            "/healthz" | "/readyz" | "/metrics" | "/admin/table" | "/admin/targets" | "/admin/paired" if !reads => {
+            "/healthz" | "/readyz" | "/metrics" | "/admin/table" | "/admin/targets" | "/admin/paired"
+            | "/admin/status"
+                if !reads =>
+            {
                 Page::text(405, "only GET here\n")
             }
             "/healthz" => Page::text(200, "ok\n"),
@@ -79,10 +86,22 @@ impl Admin {
             "/admin/table" => Page::json(200, &self.table()),
             "/admin/targets" => Page::json(200, &self.targets()),
             "/admin/paired" => Page::json(200, &paired::page(&self.reloader.gateway)),
-            _ => Page::text(
-                404,
-                "here are /healthz, /readyz, /metrics, /admin/table, /admin/targets, /admin/paired and POST /admin/reload\n",
-            ),
+            // Asked for every two seconds, by a program: without the spaces.
+            "/admin/status" => {
+                let body = status::snapshot(&self.reloader, health).to_string().into();
+                Page { status: 200, content_type: "application/json", body }
+            }
+            path => match status::file(path) {
+                Some(_) if !reads => Page::text(405, "only GET here\n"),
+                Some((content_type, body)) => {
+                    Page { status: 200, content_type, body: Bytes::from_static(body.as_bytes()) }
+                }
+                None => Page::text(
+                    404,
+                    "here are /, /healthz, /readyz, /metrics, /admin/status, /admin/table, /admin/targets, /admin/paired \
+                     and POST /admin/reload\n",
+                ),
+            },
         }
     }
 

@@ -21,6 +21,7 @@ mod reload;
 mod run;
 mod simulate;
 mod source;
+mod status;
 mod stop;
 mod tls;
 mod upgrade;

@@ -82,11 +82,13 @@ impl Reloader {
         done.unwrap_or_else(|_| Err(vec!["the reload failed; see the log".into()]))
     }
 
-    /// [`Reloader::reload`], unless the file holds what the table in use was made of: someone else was faster.
+    /// [`Reloader::reload`], unless the file holds what the table in use was made of: someone else was faster. After a
+    /// refusal it is read all the same: who takes a bad change back wants to see that all is well again.
     pub(super) async fn reload_if_new(self: &Arc<Self>, why: &'static str) {
         let this = self.clone();
         let now = tokio::task::spawn_blocking(move || this.source().content()).await;
-        if now.is_ok_and(|now| now.is_some() && now == *self.content.lock()) {
+        let same = now.is_ok_and(|now| now.is_some() && now == *self.content.lock());
+        if same && self.last().errors.is_empty() {
             return;
         }
         let _logged = self.reload(why).await;

@@ -222,6 +222,11 @@ impl Histogram {
         self.0.counts.iter().map(|count| count.load(Relaxed)).sum()
     }
 
+    /// How many fell into each bucket: one number for each upper bound in seconds, and a last one for what is over all.
+    pub fn buckets(&self) -> (&'static [f64], Vec<u64>) {
+        (self.0.bounds, self.0.counts.iter().map(|count| count.load(Relaxed)).collect())
+    }
+
     /// Their sum.
     pub fn sum(&self) -> Duration {
         Duration::from_nanos(self.0.sum_nanos.load(Relaxed))

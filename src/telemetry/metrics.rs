@@ -32,6 +32,7 @@ struct Inner {
     registry: Registry,
     metrics: Metrics,
     process: Process,
+    started: SystemTime,
     /// Keeps a scrape from seeing half of a replaced set.
     scrape: Mutex<()>,
 }
@@ -178,12 +179,19 @@ impl Telemetry {
         for reason in ["queue_full", "export_failed"] {
             metrics.spans_dropped.with([reason]);
         }
-        Ok(Self { inner: Arc::new(Inner { registry, metrics, process, scrape: Mutex::new(()) }) })
+        Ok(Self {
+            inner: Arc::new(Inner { registry, metrics, process, started: SystemTime::now(), scrape: Mutex::new(()) }),
+        })
     }
 
     /// The handles.
     pub fn metrics(&self) -> &Metrics {
         &self.inner.metrics
+    }
+
+    /// Since when this process counts.
+    pub fn started(&self) -> SystemTime {
+        self.inner.started
     }
 
     /// A configuration was taken into use, at start or by a reload.

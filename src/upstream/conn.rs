@@ -1,7 +1,7 @@
 //! A connection to a provider for the length of one exchange, whatever HTTP version carries it.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::Method;
@@ -129,11 +129,11 @@ impl Conn {
         (micros != 0 && micros != u32::MAX).then(|| Duration::from_micros(micros.into()))
     }
 
-    /// Gives the connection back for the next call where it can serve one.
-    pub fn release(mut self) {
+    /// Gives the connection back for the next call where it can serve one, from now on.
+    pub fn release(mut self, now: Instant) {
         let Some(permit) = self.permit.take() else { return };
         match self.kind.take() {
-            Some(Kind::H1(h1)) if h1.is_reusable() => self.origin.keep_h1(h1, permit),
+            Some(Kind::H1(h1)) if h1.is_reusable() => self.origin.keep_h1(h1, permit, now),
             Some(Kind::H2(h2)) if h2.is_reusable() => self.origin.keep_h2(*h2),
             other => self.kind = other,
         }

@@ -175,17 +175,23 @@ impl Link {
         &self.credential
     }
 
-    /// A connection to one of the provider's endpoints: a kept one unless `fresh`, else a new one.
+    /// A connection to one of the provider's endpoints: one that is kept at this time, or else, and without a time, a
+    /// new one.
     ///
     /// # Errors
     /// Why there is none. Takes no longer than `timeout`.
-    pub async fn open(&self, endpoint: &Endpoint, timeout: Duration, fresh: bool) -> Result<Opened, ConnectError> {
+    pub async fn open(
+        &self,
+        endpoint: &Endpoint,
+        timeout: Duration,
+        kept: Option<Instant>,
+    ) -> Result<Opened, ConnectError> {
         let known = self.origins.iter().find(|(known, _)| is_same(known, endpoint));
         let (_, origin) = known.ok_or_else(|| ConnectError::Resolve {
             host: endpoint.host.to_string(),
             reason: "it is no endpoint of this provider".into(),
         })?;
-        origin.open(timeout, fresh).await
+        origin.open(timeout, kept).await
     }
 
     /// Idle and open HTTP/1.1 connections.
@@ -265,8 +271,8 @@ impl Origin {
         })
     }
 
-    async fn open(self: &Arc<Self>, timeout: Duration, fresh: bool) -> Result<Opened, ConnectError> {
-        let opened = self.try_open(timeout, fresh).await;
+    async fn open(self: &Arc<Self>, timeout: Duration, kept: Option<Instant>) -> Result<Opened, ConnectError> {
+        let opened = self.try_open(timeout, kept).await;
         opened.inspect_err(|error| self.complain(error))
     }
 
@@ -280,9 +286,9 @@ impl Origin {
         }
     }
 
-    async fn try_open(self: &Arc<Self>, timeout: Duration, fresh: bool) -> Result<Opened, ConnectError> {
-        if !fresh && !self.h2 {
-            while let Some((mut h1, permit)) = self.pool.take() {
+    async fn try_open(self: &Arc<Self>, timeout: Duration, kept: Option<Instant>) -> Result<Opened, ConnectError> {
+        if let Some(now) = kept.filter(|_| !self.h2) {
+            while let Some((mut h1, permit)) = self.pool.take(now) {
                 if h1.is_alive() {
                     return Ok(Opened { conn: Conn::h1(h1, self.clone(), permit), reused: true, took: Duration::ZERO });
                 }
@@ -290,7 +296,7 @@ impl Origin {
         }
         let permit = self.permit()?;
         let began = Instant::now();
-        let made = pingora_timeout::timeout(timeout, Box::pin(self.make(permit, fresh))).await;
+        let made = pingora_timeout::timeout(timeout, Box::pin(self.make(permit, kept.is_none()))).await;
         let (conn, reused) =
             made.map_err(|_| ConnectError::Timeout { host: self.shown.to_string(), after: timeout })??;
         Ok(Opened { conn, reused, took: began.elapsed() })
@@ -333,9 +339,9 @@ impl Origin {
         self.behind_proxy
     }
 
-    pub(super) fn keep_h1(&self, h1: Box<H1>, permit: Permit) {
+    pub(super) fn keep_h1(&self, h1: Box<H1>, permit: Permit, now: Instant) {
         let home = h1.home();
-        self.pool.put((h1, permit), home);
+        self.pool.put((h1, permit), home, now);
     }
 
     pub(super) fn keep_h2(&self, h2: H2) {

@@ -31,6 +31,7 @@ pub async fn within<T>(limit: Duration, work: Pin<&mut impl Future<Output = T>>)
 #[derive(Debug, Default)]
 pub struct Patience {
     timer: Option<Pin<Box<Sleep>>>,
+    waited: bool,
 }
 
 impl Patience {
@@ -44,14 +45,21 @@ impl Patience {
         mut work: Pin<&mut impl Future<Output = T>>,
     ) -> Result<T, Elapsed> {
         let mut deadline = None;
+        self.waited = false;
         poll_fn(|cx| {
             if let Poll::Ready(done) = work.as_mut().poll(cx) {
                 return Poll::Ready(Ok(done));
             }
             let deadline = *deadline.get_or_insert_with(|| Instant::now() + limit);
+            self.waited = true;
             if self.is_over(deadline, cx) { Poll::Ready(Err(Elapsed)) } else { Poll::Pending }
         })
         .await
+    }
+
+    /// Whether the last wait was one: false where its work was done at once, so that no time has passed.
+    pub fn has_waited(&self) -> bool {
+        self.waited
     }
 
     /// Whether `deadline` has passed; else has the task woken when it does, or before.

@@ -57,21 +57,21 @@ impl<C> Pool<C> {
     }
 
     /// The connection that this thread used last, or else any: waking another thread costs less than a new connection.
-    pub(super) fn take(&self) -> Option<C> {
+    pub(super) fn take(&self, now: Instant) -> Option<C> {
         if self.len() == 0 {
             return None;
         }
         let own = Shelf::of_thread();
-        self.take_from(own).or_else(|| {
+        self.take_from(own, now).or_else(|| {
             let mut others = (0..SHELVES).map(Shelf).filter(|shelf| *shelf != own);
-            others.find_map(|shelf| self.take_from(shelf))
+            others.find_map(|shelf| self.take_from(shelf, now))
         })
     }
 
-    fn take_from(&self, shelf: Shelf) -> Option<C> {
+    fn take_from(&self, shelf: Shelf, now: Instant) -> Option<C> {
         let mut idle = self.shelves[shelf.0].lock();
         let Kept { connection, since } = idle.pop()?;
-        if since.elapsed() < MAX_IDLE {
+        if now.saturating_duration_since(since) < MAX_IDLE {
             self.kept.fetch_sub(1, Ordering::Relaxed);
             return Some(connection);
         }
@@ -83,12 +83,12 @@ impl<C> Pool<C> {
     }
 
     /// Keeps a connection for the next call; drops it when the pool is full.
-    pub(super) fn put(&self, connection: C, shelf: Shelf) {
+    pub(super) fn put(&self, connection: C, shelf: Shelf, now: Instant) {
         if self.kept.fetch_add(1, Ordering::Relaxed) >= self.max {
             self.kept.fetch_sub(1, Ordering::Relaxed);
             return;
         }
-        self.shelves[shelf.0].lock().push(Kept { connection, since: Instant::now() });
+        self.shelves[shelf.0].lock().push(Kept { connection, since: now });
     }
 
     /// Drops what has been idle for too long.
@@ -117,24 +117,24 @@ mod tests {
 
     #[test]
     fn last_in_first_out_and_bounded() {
-        let pool = Pool::new(2);
+        let (pool, now) = (Pool::new(2), Instant::now());
         for n in 1..=3 {
-            pool.put(n, Shelf::of_thread());
+            pool.put(n, Shelf::of_thread(), now);
         }
         assert_eq!(pool.len(), 2);
-        assert_eq!((pool.take(), pool.take(), pool.take()), (Some(2), Some(1), None));
+        assert_eq!((pool.take(now), pool.take(now), pool.take(now)), (Some(2), Some(1), None));
         assert_eq!(pool.len(), 0);
     }
 
     #[test]
     fn a_thread_s_own_come_first_and_others_go_back_to_where_they_were() {
-        let pool = Pool::new(8);
+        let (pool, now) = (Pool::new(8), Instant::now());
         let (own, other) = (Shelf::of_thread(), Shelf((Shelf::of_thread().0 + 1) % SHELVES));
-        pool.put("own", own);
-        pool.put("other", other);
-        assert_eq!((pool.take(), pool.take(), pool.take()), (Some("own"), Some("other"), None));
-        pool.put("other", other);
-        assert_eq!(pool.take_from(own), None);
-        assert_eq!(pool.take_from(other), Some("other"));
+        pool.put("own", own, now);
+        pool.put("other", other, now);
+        assert_eq!((pool.take(now), pool.take(now), pool.take(now)), (Some("own"), Some("other"), None));
+        pool.put("other", other, now);
+        assert_eq!(pool.take_from(own, now), None);
+        assert_eq!(pool.take_from(other, now), Some("other"));
     }
 }

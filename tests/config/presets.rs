@@ -1,6 +1,7 @@
 //! Presets: everybody is there, every one resolves and can be routed to.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Instant;
 
 use faregate::config::file::{Config, Provider};
@@ -93,10 +94,11 @@ fn every_preset_resolves_and_is_reached_by_path_by_name_and_by_model() {
                 (Some(&*by_name), None),
                 (claimed.as_deref().or(Some("only-one")), None),
             ] {
+                let model = model.map(Arc::from);
                 let facts = CallFacts {
                     dialect,
                     operation,
-                    model,
+                    model: model.as_ref(),
                     path: "/v1",
                     vendor,
                     app: "test",

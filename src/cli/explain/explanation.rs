@@ -119,11 +119,11 @@ impl Explanation {
                 path: facts.path.into(),
                 api: facts.operation.as_str(),
                 dialect: facts.dialect.as_str(),
-                model: facts.model.map(Into::into),
+                model: facts.model.map(|model| (**model).into()),
                 app: facts.app.into(),
                 addressed_to: facts.vendor.map(|v| v.name.to_string()),
             },
-            alias: chain(config, facts.model),
+            alias: chain(config, facts.model.map(|model| &**model)),
             not_matched: not_matched
                 .map(|(route, because)| NotMatched {
                     route: route.name.to_string(),
