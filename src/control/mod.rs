@@ -8,11 +8,13 @@
 //! - [`crd`]: the kind `RoutingTable`, made from the types of the configuration. Pure.
 //! - [`patch`]: the difference of two JSON values as a JSON Patch (RFC 6902). Pure.
 //! - [`snapshot`]: a table that is ready to be handed out. Pure.
+//! - [`distribution`]: hands tables to sidecars over TLS.
 //! - [`snapshots`]: which namespace has which table, and how many sidecars run it.
 //!
 //! Start with [`inject::Injector`].
 
 pub mod crd;
+pub mod distribution;
 pub mod inject;
 pub mod manifest;
 pub mod patch;
