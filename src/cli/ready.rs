@@ -13,9 +13,11 @@ const PAUSE: Duration = Duration::from_millis(200);
 
 /// Tell whether a running Faregate can serve.
 #[derive(Debug, Args)]
-#[command(long_about = "Tell whether a running Faregate can serve: exit status 0 when it answers /readyz, else 1, and why.
+#[command(
+    long_about = "Tell whether a running Faregate can serve: exit status 0 when it answers /readyz, else 1, and why.
 
-It is a health check for containers, in which there is no shell and no curl. `faregate control` is asked in the same way.")]
+It is a health check for containers, in which there is no shell and no curl. `faregate control` is asked in the same way."
+)]
 #[command(after_help = "Examples:
   faregate ready
   faregate ready --wait 30s --admin http://faregate-gateway:4001")]

@@ -5,7 +5,7 @@
 //! whole; it wakes the sidecars whose table is another than before and nobody else. A table that could not be made never
 //! comes here, so the last good one stays. Start with [`Snapshots::publish`] and [`Snapshots::join`].
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;
@@ -74,13 +74,16 @@ pub struct Snapshots {
 struct Tables {
     cluster: Option<Arc<Published>>,
     own: BTreeMap<String, Arc<Published>>,
+    /// Namespaces with a table of their own of which no good version is known: the cluster's is not theirs.
+    held: BTreeSet<String>,
     /// Namespaces with connected sidecars.
     rooms: HashMap<Arc<str>, Arc<Room>>,
 }
 
 impl Tables {
     fn of(&self, namespace: &str) -> Option<&Arc<Published>> {
-        self.own.get(namespace).or(self.cluster.as_ref())
+        let cluster = || self.cluster.as_ref().filter(|_| !self.held.contains(namespace));
+        self.own.get(namespace).or_else(cluster)
     }
 }
 
@@ -136,6 +139,20 @@ impl Snapshots {
         self.change(scope, None)
     }
 
+    /// A namespace has a table of its own of which no good version is known: its sidecars keep what they run, and do not
+    /// get the cluster's meanwhile. Changes nothing where a good one is in force; ends with the next table, or its end.
+    pub fn hold(&self, namespace: &str) {
+        let mut tables = self.tables.lock();
+        if tables.own.contains_key(namespace) || !tables.held.insert(namespace.to_owned()) {
+            return;
+        }
+        if let Some(room) = tables.rooms.get(namespace) {
+            self.put(room, None);
+        }
+        drop(tables);
+        self.progressed();
+    }
+
     fn change(&self, scope: &Scope, to: Option<Arc<Published>>) -> bool {
         let mut tables = self.tables.lock();
         let before = match scope {
@@ -143,7 +160,9 @@ impl Snapshots {
             Scope::Namespace(name) => tables.own.get(name),
         };
         let hash = |published: Option<&Arc<Published>>| published.map(|published| published.snapshot.hash.clone());
-        if hash(before) == hash(to.as_ref()) {
+        let same = hash(before) == hash(to.as_ref());
+        let held = matches!(scope, Scope::Namespace(name) if tables.held.remove(name));
+        if same && !held {
             return false;
         }
         match (scope, to) {
@@ -153,7 +172,7 @@ impl Snapshots {
         }
         for (namespace, room) in &tables.rooms {
             let concerned = match scope {
-                Scope::Cluster => !tables.own.contains_key(&**namespace),
+                Scope::Cluster => !tables.own.contains_key(&**namespace) && !tables.held.contains(&**namespace),
                 Scope::Namespace(name) => **name == **namespace,
             };
             if concerned {
@@ -184,6 +203,12 @@ impl Snapshots {
     /// The table of a namespace.
     pub fn current(&self, namespace: &str) -> Option<Arc<Published>> {
         self.tables.lock().of(namespace).cloned()
+    }
+
+    /// Every table in force.
+    pub fn in_force(&self) -> Vec<Arc<Published>> {
+        let tables = self.tables.lock();
+        tables.cluster.iter().chain(tables.own.values()).cloned().collect()
     }
 
     /// A sidecar of this namespace has come.
@@ -335,88 +360,4 @@ impl Drop for Seat {
 }
 
 #[cfg(test)]
-mod tests {
-    use futures_util::FutureExt;
-
-    use super::*;
-
-    fn snapshot(route: &str) -> Snapshot {
-        let text = format!(
-            "providers:\n  p: {{base_url: \"http://127.0.0.1:1/v1\", credentials: none}}\nroutes:\n\
-             - {{name: {route}, targets: [{{provider: p}}]}}\n"
-        );
-        Snapshot::compile(&text, "t").unwrap()
-    }
-
-    fn snapshots() -> Arc<Snapshots> {
-        Snapshots::new(Telemetry::new().unwrap())
-    }
-
-    fn woken(seat: &mut Seat) -> bool {
-        seat.changed().now_or_never().is_some()
-    }
-
-    fn hash(seat: &mut Seat) -> Option<Arc<str>> {
-        seat.current().map(|published| published.snapshot.hash.clone())
-    }
-
-    #[test]
-    fn only_those_are_woken_whose_table_is_another() {
-        let snapshots = snapshots();
-        let shop = Scope::Namespace("shop".into());
-        let (a, b, c) = (snapshot("a"), snapshot("b"), snapshot("c"));
-        let (mut one, mut two) = (snapshots.join("shop", None), snapshots.join("bank", None));
-        assert_eq!((hash(&mut one), hash(&mut two)), (None, None));
-        assert!(snapshots.publish(Scope::Cluster, a.clone()));
-        assert!(woken(&mut one) && woken(&mut two));
-        assert_eq!((hash(&mut one), hash(&mut two)), (Some(a.hash.clone()), Some(a.hash.clone())));
-        assert!(snapshots.publish(shop.clone(), b.clone()));
-        assert!(woken(&mut one) && !woken(&mut two));
-        assert_eq!(hash(&mut one), Some(b.hash.clone()));
-        // The same again is nothing new; the cluster's next is none of the shop's business.
-        assert!(!snapshots.publish(shop.clone(), b.clone()));
-        assert!(snapshots.publish(Scope::Cluster, c.clone()));
-        assert!(!woken(&mut one) && woken(&mut two));
-        assert!(snapshots.withdraw(&shop) && !snapshots.withdraw(&shop));
-        assert_eq!((woken(&mut one), hash(&mut one)), (true, Some(c.hash.clone())));
-        assert_eq!(snapshots.current("elsewhere").map(|p| p.snapshot.hash.clone()), Some(c.hash));
-        // Who comes later has it from the start.
-        let mut late = snapshots.join("shop", None);
-        assert!(!woken(&mut late) && hash(&mut late).is_some());
-    }
-
-    #[test]
-    fn answers_are_counted_for_the_table_in_force_alone() {
-        let snapshots = snapshots();
-        let (a, b) = (snapshot("a"), snapshot("b"));
-        snapshots.publish(Scope::Cluster, a.clone());
-        let seats: Vec<Seat> =
-            (0..3).map(|n| snapshots.join(["shop", "shop", "bank"][n], Some(&format!("pod-{n}")))).collect();
-        seats[0].acked(&a.hash);
-        seats[0].acked(&a.hash);
-        seats[1].nacked(&a.hash, "no key");
-        seats[2].acked("something old");
-        let expected = Programmed {
-            connected: 3,
-            programmed: 1,
-            refused: 1,
-            refusals: vec![(Some("pod-1".into()), "no key".into())],
-        };
-        assert_eq!(snapshots.programmed(&Scope::Cluster), expected);
-        let gauge = |table, state| snapshots.telemetry.metrics().control_sidecars.with([table, state]).get();
-        assert_eq!((gauge("*", "programmed"), gauge("*", "refused"), gauge("*", "pending")), (1, 1, 1));
-        // A namespace's own table takes its sidecars out of the cluster's sum.
-        let shop = Scope::Namespace("shop".into());
-        snapshots.publish(shop.clone(), b.clone());
-        seats[0].acked(&a.hash);
-        assert_eq!(snapshots.programmed(&shop), Programmed { connected: 2, ..Programmed::default() });
-        seats[0].acked(&b.hash);
-        seats[1].acked(&b.hash);
-        assert_eq!(snapshots.programmed(&shop).programmed, 2);
-        assert_eq!(snapshots.programmed(&Scope::Cluster).connected, 1);
-        assert_eq!(snapshots.telemetry.metrics().control_programmed_seconds.with([]).count(), 2);
-        drop(seats);
-        assert_eq!(snapshots.programmed(&shop), Programmed::default());
-        assert_eq!(gauge("shop", "programmed") + gauge("*", "pending") + gauge("*", "programmed"), 0);
-    }
-}
+mod tests;

@@ -50,7 +50,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         ],
     ),
     // The cluster's side; must not know how calls are made.
-    ("control", &["config", "telemetry", "error", "distribution", "routing::{RoutingTable}"]),
+    ("control", &["config", "telemetry", "error", "fetch", "distribution", "routing::{RoutingTable}"]),
     ("cli", &["*"]),
     ("main", &["cli"]),
     ("lib", &["*"]),
