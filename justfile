@@ -35,6 +35,10 @@ release:
 bench *arguments:
     benches/run {{ arguments }}
 
+# How many sidecars one control process carries (minutes; 20,000 open files); arguments: numbers of sidecars
+bench-distribution *arguments:
+    cargo bench --bench distribution -- {{ arguments }}
+
 # Long checks of a release build: a thousand reloads of ten thousand routes under load (minutes)
 soak:
     cargo build --release --bin faregate

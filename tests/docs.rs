@@ -1,5 +1,6 @@
 //! The documentation holds what it says: its configurations are checked, its commands run, its metric names exist, its
-//! links lead somewhere. Snippets in Python and JavaScript are run by `tests/e2e`, next to the SDKs that they name.
+//! links lead somewhere, and `faregate explain` prints what a page shows of it. Snippets in Python and JavaScript are run
+//! by `tests/e2e`, next to the SDKs that they name.
 
 mod support;
 
@@ -101,6 +102,7 @@ fn commands_run_or_are_known_to_run_elsewhere() {
     let mut seen = 0;
     for page in pages() {
         let mut configuration = String::from("providers: { simulated: {} }\n");
+        let mut explained = String::new();
         for block in page_blocks(&page) {
             match block.language.as_str() {
                 "yaml" if is_price_overlay(&block.text) => {}
@@ -109,10 +111,26 @@ fn commands_run_or_are_known_to_run_elsewhere() {
                 }
                 "yaml" => configuration = block.text,
                 "sh" | "bash" | "console" | "shell" => {
+                    explained.clear();
                     for command in commands(&block.text) {
-                        run(&command, &block.place, &directory, &configuration, &faregate);
+                        let said = run(&command, &block.place, &directory, &configuration, &faregate);
+                        if command.starts_with("faregate explain") {
+                            explained.push_str(&said);
+                        }
                         seen += 1;
                     }
+                }
+                // The lines that a page shows of an explanation stand right below it.
+                "text" if !explained.is_empty() => {
+                    for line in block.text.lines().map(str::trim_end).filter(|line| !line.is_empty()) {
+                        let printed = explained.lines().any(|said| said.trim_end() == line);
+                        assert!(
+                            printed,
+                            "{}: `faregate explain` does not print\n{line}\nbut\n{explained}",
+                            block.place
+                        );
+                    }
+                    explained.clear();
                 }
                 _ => {}
             }
@@ -121,7 +139,8 @@ fn commands_run_or_are_known_to_run_elsewhere() {
     assert!(seen >= 5, "only {seen} commands found");
 }
 
-fn run(command: &str, place: &str, directory: &Path, configuration: &str, faregate: &Faregate) {
+/// Runs a command as its reader would; returns what it prints, which is nothing where another place runs it.
+fn run(command: &str, place: &str, directory: &Path, configuration: &str, faregate: &Faregate) -> String {
     let ours =
         ["advise", "bill", "check", "compare", "crd", "explain", "inject", "presets", "prices", "schema", "help", "--"];
     let text = if command.starts_with("curl ") {
@@ -141,7 +160,7 @@ fn run(command: &str, place: &str, directory: &Path, configuration: &str, farega
     } else {
         let known = ELSEWHERE.iter().any(|(start, _)| command.starts_with(start));
         assert!(known, "{place}: `{command}` is neither run here nor known to run elsewhere (ELSEWHERE)");
-        return;
+        return String::new();
     };
     let mut shell = Command::new("bash");
     shell.arg("-euc").arg(&text).current_dir(directory);
@@ -153,6 +172,7 @@ fn run(command: &str, place: &str, directory: &Path, configuration: &str, farega
     let said = format!("{}{}", String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
     assert!(done.status.success(), "{place}: `{text}`:\n{said}");
     assert!(!said.trim().is_empty(), "{place}: `{text}` prints nothing");
+    said
 }
 
 /// Every environment variable that could hold a key of this configuration.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use clap::Args;
 
 use crate::config::Overrides;
-use crate::server::{self, RunOptions};
+use crate::server::{self, ControlOptions, RunOptions};
 use crate::telemetry::logs;
 
 /// Run the proxy.
@@ -47,13 +47,35 @@ pub struct RunArgs {
     /// and exits once this one serves. Where none runs, this is an ordinary start.
     #[arg(long)]
     upgrade: bool,
+    /// Follow a control plane: take the routing table from there.
+    ///
+    /// The table that was last good, kept in the state directory, serves at once; else control is given a few seconds; else
+    /// the configuration file or what the keys in the environment allow serves until control answers.
+    #[arg(long, env = "FAREGATE_CONTROL", value_name = "URL", hide_env_values = true)]
+    control: Option<String>,
+    /// The authorities that vouch for the control plane, PEM or a file with such; the system's unless given.
+    #[arg(long, env = "FAREGATE_CONTROL_CA", value_name = "PEM", hide_env_values = true)]
+    control_ca: Option<String>,
+    /// File with the token that is shown to the control plane; read at each connection.
+    #[arg(
+        long,
+        env = "FAREGATE_CONTROL_TOKEN",
+        value_name = "FILE",
+        default_value = "/var/run/secrets/faregate.dev/token"
+    )]
+    control_token: PathBuf,
+    /// Directory for what outlives this process: the last good table of the control plane, and whom to trust.
+    #[arg(long, env = "FAREGATE_STATE", value_name = "DIRECTORY")]
+    state: Option<PathBuf>,
 }
 
 /// Runs until the process is told to stop.
 pub fn run(args: RunArgs) -> ExitCode {
     let overrides = Overrides { listen: args.listen, admin: args.admin };
-    let RunArgs { config, print_addresses, upgrade, .. } = args;
-    let options = RunOptions { config, overrides, print_addresses, upgrade };
+    let RunArgs { config, print_addresses, upgrade, control, control_ca, control_token, state, .. } = args;
+    let control = control.filter(|url| !url.is_empty());
+    let control = control.map(|url| ControlOptions { url, ca: control_ca, token: control_token, state });
+    let options = RunOptions { config, overrides, print_addresses, upgrade, control };
     match server::run(&options) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

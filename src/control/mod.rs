@@ -9,6 +9,7 @@
 //! - [`patch`]: the difference of two JSON values as a JSON Patch (RFC 6902). Pure.
 //! - [`tables`]: routing tables as they stand in a cluster: read, checked, chosen among. Pure.
 //! - [`snapshot`]: a table that is ready to be handed out. Pure.
+//! - [`distribution`]: hands tables to sidecars over TLS.
 //! - [`snapshots`]: which namespace has which table, and how many sidecars run it.
 //! - [`webhook`]: admission reviews, answered without asking anybody.
 //! - [`certificates`]: what is served over TLS, and the trust that goes with it.
@@ -25,6 +26,7 @@ mod admin;
 pub mod certificates;
 mod controller;
 pub mod crd;
+pub mod distribution;
 mod http;
 pub mod inject;
 mod lease;

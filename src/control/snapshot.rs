@@ -8,7 +8,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::config::{self, Overrides, Place, Problem, Problems, Severity, Surroundings};
-use crate::distribution;
+use crate::distribution::{ToSidecar, pack};
 use crate::routing::RoutingTable;
 
 /// A checked table; clones share it.
@@ -18,8 +18,8 @@ pub struct Snapshot {
     pub hash: Arc<str>,
     /// The table as a configuration file.
     pub text: Arc<str>,
-    /// The same, gzip.
-    pub packed: Bytes,
+    /// As it goes to sidecars: compressed and framed, once for all of them.
+    pub frame: Bytes,
     /// What its author should know.
     pub warnings: Arc<[Problem]>,
 }
@@ -43,12 +43,16 @@ impl Snapshot {
         refuse_secrets(&mut problems);
         let Some(config) = checked.config.filter(|_| !problems.has_errors()) else { return Err(problems) };
         match RoutingTable::compile(&config, None) {
-            Ok(table) => Ok(Self {
-                hash: table.hash.into(),
-                text: text.into(),
-                packed: distribution::pack(text),
-                warnings: problems.0.into(),
-            }),
+            Ok(table) => {
+                let mut frame = Vec::new();
+                ToSidecar::Table { hash: table.hash.clone(), packed: pack(text) }.write(&mut frame);
+                Ok(Self {
+                    hash: table.hash.into(),
+                    text: text.into(),
+                    frame: frame.into(),
+                    warnings: problems.0.into(),
+                })
+            }
             // What the checks let through must compile; should it ever not, no sidecar has to find out.
             Err(errors) => {
                 problems.0.extend(errors.into_iter().map(|error| Problem {
@@ -78,7 +82,10 @@ fn refuse_secrets(problems: &mut Problems) {
 
 #[cfg(test)]
 mod tests {
+    use bytes::BytesMut;
+
     use super::*;
+    use crate::distribution::{decode, unpack};
 
     const TABLE: &str = "providers:\n  local: {base_url: \"http://127.0.0.1:1/v1\", credentials: {env: LOCAL_KEY}}\n\
                          routes:\n- {name: r, targets: [{provider: local}]}\n";
@@ -90,7 +97,9 @@ mod tests {
         let other = Snapshot::compile(&TABLE.replace("name: r", "name: s"), "other").unwrap();
         assert_eq!((one.hash.len(), &one.hash), (16, &same.hash));
         assert_ne!(one.hash, other.hash);
-        assert_eq!(distribution::unpack(&one.packed).unwrap(), TABLE);
+        let frame = decode(&mut BytesMut::from(&one.frame[..]), ToSidecar::most).unwrap().unwrap();
+        let Ok(ToSidecar::Table { hash, packed }) = ToSidecar::read(frame) else { panic!("a table") };
+        assert_eq!((&*hash, unpack(&packed).unwrap()), (&*one.hash, TABLE.to_owned()));
         assert!(one.warnings.is_empty(), "{:?}", one.warnings);
     }
 

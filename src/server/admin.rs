@@ -8,6 +8,7 @@ use http::Method;
 use serde_json::{Value, json};
 
 use super::h1::Handler;
+use super::inbound::Inbound;
 use super::paired;
 use super::reload::Reloader;
 use super::status;
@@ -16,9 +17,11 @@ use crate::http1::RequestHead;
 use crate::routing::{HealthState, Target};
 use crate::telemetry::{CONTENT_TYPE, TargetUp};
 
-/// Serves the admin port.
+/// Serves one connection to the admin port.
 pub(super) struct Admin {
-    pub(super) reloader: Arc<Reloader>,
+    reloader: Arc<Reloader>,
+    /// Whether it comes from this machine; in Kubernetes from this pod.
+    local: bool,
 }
 
 struct Page {
@@ -55,10 +58,20 @@ impl Handler for Admin {
 }
 
 impl Admin {
+    /// For this connection.
+    pub(super) fn new(reloader: Arc<Reloader>, stream: &Inbound) -> Self {
+        let peer = if let Inbound::Plain(socket) = stream { socket.peer_addr().ok() } else { None };
+        let local = peer.is_some_and(|peer| peer.ip().to_canonical().is_loopback());
+        Self { reloader, local }
+    }
+
     async fn page(&self, head: &RequestHead) -> Page {
         let reads = matches!(head.method, Method::GET | Method::HEAD);
         match head.path() {
-            "/admin/reload" if head.method == Method::POST => self.reload().await,
+            "/admin/reload" if head.method == Method::POST => match self.reload_is_refused() {
+                Some(refusal) => refusal,
+                None => self.reload().await,
+            },
             "/admin/reload" => Page::text(405, "POST reloads the configuration\n"),
             "/healthz" | "/readyz" | "/metrics" | "/admin/table" | "/admin/targets" | "/admin/paired"
             | "/admin/status"
@@ -68,7 +81,7 @@ impl Admin {
             }
             "/healthz" => Page::text(200, "ok\n"),
             "/readyz" if self.reloader.gateway.is_stopping() => Page::text(503, "stopping\n"),
-            "/readyz" => Page::text(200, "ready\n"),
+            "/readyz" => self.ready(),
             "/metrics" => self.metrics(),
             "/admin/table" => Page::json(200, &self.table()),
             "/admin/targets" => Page::json(200, &self.targets()),
@@ -90,6 +103,31 @@ impl Admin {
                 ),
             },
         }
+    }
+
+    fn ready(&self) -> Page {
+        let live = self.reloader.gateway.live.load();
+        Page::text(200, format!("ready\ntable {} from {}\n", live.table.hash, self.reloader.source().shown()))
+    }
+
+    /// Why nothing is reloaded: whoever reaches the port from elsewhere may look, and no more; and what a control plane
+    /// says is not this process's to say again.
+    fn reload_is_refused(&self) -> Option<Page> {
+        if !self.local && !self.reloader.server.allow_remote_admin {
+            let why =
+                "changes are taken from this machine's loopback alone; `server.allow_remote_admin` says otherwise\n";
+            return Some(Page::text(403, why));
+        }
+        let source = self.reloader.source();
+        source.version().map(|hash| {
+            let why = format!(
+                "the table comes from {}: change it there, and it is here within seconds; a local file has no say \
+                 while there is one",
+                source.shown()
+            );
+            let table = json!({ "generation": self.reloader.gateway.live.load().table.generation, "hash": **hash });
+            Page::json(409, &json!({ "result": "failure", "errors": [why], "table": table }))
+        })
     }
 
     async fn reload(&self) -> Page {
@@ -158,7 +196,16 @@ impl Admin {
         json!({
             "generation": live.table.generation,
             "hash": live.table.hash,
-            "source": self.reloader.source.shown(),
+            "source": self.reloader.source().shown(),
+            "control": self.reloader.control.as_ref().map(|control| {
+                let stood = control.standing.now();
+                json!({
+                    "address": control.address.authority,
+                    "connected": stood.connected,
+                    "last_contact": stood.contact,
+                    "trouble": stood.trouble,
+                })
+            }),
             "last_reload": {
                 "at": last.at.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()),
                 "result": if last.errors.is_empty() { "success" } else { "failure" },

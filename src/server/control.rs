@@ -10,6 +10,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Notify, watch};
 
 use super::admin::Admin;
+use super::follow;
 use super::h1::{Manners, serve_connection};
 use super::listen::{Accepting, Bound};
 use super::reload::Reloader;
@@ -39,8 +40,13 @@ impl Service for ControlService {
         tokio::spawn(on_hangup(reloader.clone()));
         tokio::spawn(tend(reloader.clone()));
         tokio::spawn(upgrade.run(serving));
-        let handler = Arc::new(Admin { reloader });
-        let serve = move |stream| serve_connection(handler.clone(), stream, manners.clone());
+        if let Some(control) = reloader.control.clone() {
+            tokio::spawn(follow::run(control, reloader.clone()));
+        }
+        let serve = move |stream| {
+            let handler = Arc::new(Admin::new(reloader.clone(), &stream));
+            serve_connection(handler, stream, manners.clone())
+        };
         // Metrics and health are served to the end, unless another process serves them already.
         bound.accept(Accepting { tls: None, max: 0, stop: stops, open: Arc::default(), workers: None }, serve).await;
     }
@@ -58,7 +64,7 @@ async fn on_file_change(reloader: Arc<Reloader>) {
     let files = || reloader.files.lock().clone();
     let mut watch = FileWatch::new(files());
     // What changed between the first reading and the watch would be seen by neither.
-    if reloader.source.path().is_some() {
+    if reloader.source().path().is_some() {
         reloader.reload_if_new("file changed").await;
     }
     loop {
@@ -69,7 +75,7 @@ async fn on_file_change(reloader: Arc<Reloader>) {
                 continue;
             }
         };
-        if changed.iter().any(|path| Some(&**path) == reloader.source.path()) {
+        if changed.iter().any(|path| Some(&**path) == reloader.source().path()) {
             reloader.reload_if_new("file changed").await;
         } else if changed.iter().any(|path| reloader.prices.lock().contains(path)) {
             let _logged = reloader.reload("prices changed").await;

@@ -3,20 +3,24 @@
 //! Knows the gateway, and nothing of dialects' insides or providers. Start with [`run`].
 
 mod admin;
+mod begin;
 mod body;
 mod control;
 mod downstream;
+mod follow;
 mod h1;
 mod h2;
 mod handover;
 mod inbound;
 mod listen;
 mod notify;
+mod observe;
 mod paired;
 mod passed;
 mod reload;
 mod run;
 mod simulate;
+mod source;
 mod status;
 mod stop;
 mod tls;
@@ -27,5 +31,5 @@ mod workers;
 pub use h1::{Handler, serve_connection};
 pub use inbound::Inbound;
 pub use listen::{Bound, ListenError};
-pub use reload::Source;
-pub use run::{RunError, RunOptions, run};
+pub use run::{ControlOptions, RunError, RunOptions, run};
+pub use source::Source;

@@ -1,9 +1,8 @@
-//! From a configuration file to the live table, at start and whenever the file changes. A bad file never replaces a
+//! From a configuration to the live table, at start and whenever another comes. A bad file never replaces a
 //! good table.
 
-use std::hash::{DefaultHasher, Hasher};
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
@@ -11,101 +10,16 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use super::simulate::SimulatedHost;
+use super::source::{Source, env};
 use super::tls::Certificate;
-use crate::config::file::{Credentials, DialectName};
-use crate::config::{self, Config, Overrides, ResolvedProvider, Surroundings};
+use crate::config::file::DialectName;
+use crate::config::{self, Config, Overrides, ResolvedProvider};
+use crate::distribution::Control;
 use crate::gateway::{Gateway, Live};
 use crate::metering::Meter;
 use crate::routing::{RoutingTable, prices};
 use crate::telemetry::Telemetry;
 use crate::upstream::Upstreams;
-
-/// Where the configuration comes from.
-#[derive(Debug, Clone)]
-pub enum Source {
-    /// This file.
-    File(PathBuf),
-    /// What the environment's keys allow.
-    Embedded,
-}
-
-impl Source {
-    /// The source that `--config` names: a file, or a directory that holds `faregate.yaml`.
-    pub fn new(path: Option<&Path>) -> Self {
-        match path {
-            Some(path) if path.is_dir() => Self::File(path.join("faregate.yaml")),
-            Some(path) => Self::File(path.to_owned()),
-            None => Self::Embedded,
-        }
-    }
-
-    /// How people see it.
-    pub fn shown(&self) -> String {
-        match self {
-            Self::File(path) => path.display().to_string(),
-            Self::Embedded => "built-in defaults".into(),
-        }
-    }
-
-    /// The file of the configuration.
-    pub(super) fn path(&self) -> Option<&Path> {
-        match self {
-            Self::File(path) => Some(path),
-            Self::Embedded => None,
-        }
-    }
-
-    /// Hash of the file's bytes.
-    pub(super) fn content(&self) -> Option<u64> {
-        let mut hasher = DefaultHasher::new();
-        hasher.write(&std::fs::read(self.path()?).ok()?);
-        Some(hasher.finish())
-    }
-
-    /// All files that matter while `config` is in use on listeners of `server`.
-    pub(super) fn files(&self, config: &Config, server: &config::file::Server) -> Vec<PathBuf> {
-        self.path().map(Path::to_owned).into_iter().chain(named(config, server)).collect()
-    }
-
-    /// Reads and checks the configuration, with what the command line says over it; notes are for the log.
-    ///
-    /// # Errors
-    /// Everything that is wrong, a line each.
-    pub fn read(&self, overrides: Overrides) -> Result<(Config, Vec<String>), Vec<String>> {
-        let surroundings = Surroundings { overrides, ..Surroundings::process() };
-        let (checked, mut notes) = match self {
-            Self::File(path) => (config::check_file(path, &surroundings), Vec::new()),
-            Self::Embedded => {
-                let (config, notes) = config::embedded_default(&env);
-                (config::check_typed(config, &self.shown(), &surroundings), notes)
-            }
-        };
-        notes.extend(checked.problems.warnings().map(ToString::to_string));
-        checked
-            .into_result()
-            .map(|config| (config, notes))
-            .map_err(|problems| problems.errors().map(ToString::to_string).collect())
-    }
-}
-
-pub(super) use config::environment as env;
-
-/// Files that are read again when they change, besides the configuration itself: keys, certificates and prices.
-fn named(config: &Config, server: &config::file::Server) -> Vec<PathBuf> {
-    let mut files: Vec<PathBuf> = config.prices.overlays.clone();
-    for provider in config::resolve(config).iter().map(|resolved| &resolved.provider) {
-        if let Some(Credentials::Secret(secret)) = &provider.credentials {
-            files.extend(secret.file.clone());
-        }
-        let tls = provider.tls.iter().flat_map(|tls| [&tls.ca, &tls.certificate, &tls.key]);
-        files.extend(tls.flatten().cloned());
-    }
-    files.extend(server.keys.iter().filter_map(|key| key.key.file.clone()));
-    files.extend(server.tls.iter().flat_map(|tls| [tls.certificate.clone(), tls.key.clone()]));
-    files.sort();
-    files.dedup();
-    files
-}
 
 /// How the last reload went.
 #[derive(Debug, Clone)]
@@ -116,7 +30,10 @@ pub(super) struct LastReload {
 
 /// Replaces the live table.
 pub(super) struct Reloader {
-    pub(super) source: Source,
+    /// Where the table in use came from.
+    pub(super) source: Mutex<Source>,
+    /// The control plane that this process follows.
+    pub(super) control: Option<Arc<Control>>,
     pub(super) overrides: Overrides,
     pub(super) gateway: Arc<Gateway>,
     pub(super) telemetry: Telemetry,
@@ -146,9 +63,22 @@ impl Reloader {
     /// # Errors
     /// Everything that is wrong, a line each; the table in use stays.
     pub(super) async fn reload(self: &Arc<Self>, why: &'static str) -> Result<(), Vec<String>> {
+        self.begin(None, why).await
+    }
+
+    /// Puts the table of this source into use, from now on the one that is read again.
+    ///
+    /// # Errors
+    /// Everything that is wrong, a line each; the table in use stays, and its source.
+    pub(super) async fn put(self: &Arc<Self>, source: Source, why: &'static str) -> Result<(), Vec<String>> {
+        self.begin(Some(source), why).await
+    }
+
+    async fn begin(self: &Arc<Self>, source: Option<Source>, why: &'static str) -> Result<(), Vec<String>> {
         let _alone = self.gate.lock().await;
         let this = self.clone();
-        let done = tokio::task::spawn_blocking(move || this.reload_here(why)).await;
+        let source = source.unwrap_or_else(|| self.source());
+        let done = tokio::task::spawn_blocking(move || this.reload_here(source, why)).await;
         done.unwrap_or_else(|_| Err(vec!["the reload failed; see the log".into()]))
     }
 
@@ -156,7 +86,7 @@ impl Reloader {
     /// refusal it is read all the same: who takes a bad change back wants to see that all is well again.
     pub(super) async fn reload_if_new(self: &Arc<Self>, why: &'static str) {
         let this = self.clone();
-        let now = tokio::task::spawn_blocking(move || this.source.content()).await;
+        let now = tokio::task::spawn_blocking(move || this.source().content()).await;
         let same = now.is_ok_and(|now| now.is_some() && now == *self.content.lock());
         if same && self.last().errors.is_empty() {
             return;
@@ -164,9 +94,22 @@ impl Reloader {
         let _logged = self.reload(why).await;
     }
 
-    fn reload_here(&self, why: &str) -> Result<(), Vec<String>> {
+    /// Where the table in use came from.
+    pub(super) fn source(&self) -> Source {
+        self.source.lock().clone()
+    }
+
+    /// Control says that the table that was kept is the right one still.
+    pub(super) fn confirmed(&self) {
+        if let Source::Distributed(distributed) = &mut *self.source.lock() {
+            distributed.kept = false;
+            self.telemetry.table_from("control");
+        }
+    }
+
+    fn reload_here(&self, source: Source, why: &str) -> Result<(), Vec<String>> {
         let began = Instant::now();
-        let result = self.attempt();
+        let result = self.attempt(&source);
         let errors = result.as_ref().err().cloned().unwrap_or_default();
         *self.last.lock() = LastReload { at: SystemTime::now(), errors };
         match &result {
@@ -174,9 +117,11 @@ impl Reloader {
                 let live = self.gateway.live.load();
                 let (generation, hash) = (live.table.generation, &*live.table.hash);
                 self.telemetry.config_taken(generation, hash);
+                self.telemetry.table_from(source.label());
                 let took = began.elapsed();
-                tracing::info!(why, generation, hash, ?took, source = self.source.shown(), "configuration reloaded");
+                tracing::info!(why, generation, hash, ?took, source = source.shown(), "configuration reloaded");
                 notes.iter().for_each(|note| tracing::warn!("{note}"));
+                *self.source.lock() = source;
             }
             Err(errors) => {
                 self.telemetry.config_refused();
@@ -190,10 +135,10 @@ impl Reloader {
         result.map(drop)
     }
 
-    fn attempt(&self) -> Result<Vec<String>, Vec<String>> {
+    fn attempt(&self, source: &Source) -> Result<Vec<String>, Vec<String>> {
         // Before the file is read: if it changes meanwhile, this is the older one's and the change is not missed.
-        let content = self.source.content();
-        let (config, mut notes) = self.source.read(self.overrides)?;
+        let content = source.content();
+        let (config, mut notes) = source.read(self.overrides)?;
         for (section, changed) in
             [("server", config.server != self.server), ("observe", config.observe != self.observe)]
         {
@@ -202,12 +147,12 @@ impl Reloader {
             }
         }
         let previous = self.gateway.live.load_full();
-        let live = compile(&config, Some(&previous), &self.simulated, &self.gateway.meter)?;
+        let live = compile(&config, source, Some(&previous), &self.simulated, &self.gateway.meter)?;
         self.gateway.live.store(Arc::new(live));
         *self.content.lock() = content;
         self.retired.lock().push(previous);
         self.prices.lock().clone_from(&config.prices.overlays);
-        let files = self.source.files(&config, &self.server);
+        let files = source.files(&config, &self.server);
         if std::mem::replace(&mut *self.files.lock(), files.clone()) != files {
             self.files_changed.notify_one();
         }
@@ -239,6 +184,7 @@ impl Reloader {
 /// Everything that is wrong, a line each.
 pub(super) fn compile(
     config: &Config,
+    source: &Source,
     previous: Option<&Live>,
     simulated: &SimulatedHost,
     meter: &Meter,
@@ -248,8 +194,11 @@ pub(super) fn compile(
         let address = simulated.address().map_err(|error| vec![format!("providers.{}: {error}", provider.name)])?;
         point_at(provider, address);
     }
-    let table = RoutingTable::compile_resolved(config, &providers, previous.map(|live| &live.table))
+    let mut table = RoutingTable::compile_resolved(config, &providers, previous.map(|live| &live.table))
         .map_err(|errors| errors.iter().map(ToString::to_string).collect::<Vec<_>>())?;
+    if let Some(version) = source.version() {
+        table.hash = version.to_string();
+    }
     simulated.configure(table.providers());
     let upstreams = Upstreams::compile(&table, previous.map(|live| &live.upstreams), env)?;
     let sellers = prices::sellers(&config.prices, &providers).map_err(|problems| vec![problems.to_string()])?;

@@ -1,6 +1,5 @@
 //! Putting a process together, and running it until it is told to stop.
 
-use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -16,25 +15,27 @@ use pingora_core::services::Service;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Notify, watch};
 
+use super::begin::Begun;
 use super::control::{ControlParts, ControlService};
 use super::h1::{Handler, Manners, serve_connection};
 use super::h2::H2App;
 use super::handover::{self, Old, Taken};
 use super::inbound::{Inbound, is_h2};
 use super::listen::{Accepting, Bound, ListenError};
+use super::observe::{ready, settings, start_logs};
 use super::passed::Passed;
-use super::reload::{self, LastReload, Reloader, Source};
+use super::reload::{LastReload, Reloader};
 use super::simulate::{Simulated, SimulatedHost};
+use super::source::env;
 use super::stop::Stop;
 use super::tls::Certificate;
 use super::upgrade::Upgrade;
 use super::workers::Workers;
-use crate::config::file::{LogFormat, SecretSource};
-use crate::config::{self, Config, Overrides};
-use crate::gateway::{self, BodyBudget, Downstream, Gateway, InboundKeys, Settings};
+use crate::config::{self, Overrides};
+use crate::distribution::{Address, Authorities, Control, Keeper};
+use crate::gateway::{self, BodyBudget, Downstream, Gateway, InboundKeys};
 use crate::http1::RequestHead;
-use crate::metering::{Meter, MeterError, MeterOptions, TraceOptions};
-use crate::telemetry::otlp::Destination;
+use crate::metering::MeterError;
 use crate::telemetry::{Telemetry, logs};
 
 /// What `faregate run` is told.
@@ -48,6 +49,21 @@ pub struct RunOptions {
     pub print_addresses: bool,
     /// Take the listeners over from the process that runs.
     pub upgrade: bool,
+    /// The control plane to follow.
+    pub control: Option<ControlOptions>,
+}
+
+/// How a process follows a control plane.
+#[derive(Debug, Clone)]
+pub struct ControlOptions {
+    /// Its `https` URL.
+    pub url: String,
+    /// The authorities that vouch for it: PEM, or a file with such. The system's where there are none.
+    pub ca: Option<String>,
+    /// The file with this process's token.
+    pub token: PathBuf,
+    /// The directory for what outlives this process.
+    pub state: Option<PathBuf>,
 }
 
 /// Why the process cannot start.
@@ -56,6 +72,9 @@ pub enum RunError {
     /// The configuration has errors, a line each.
     #[error("{}", .0.join("\n"))]
     Config(Vec<String>),
+    /// The control plane's URL is none.
+    #[error("--control: {0}")]
+    Control(String),
     /// An address cannot be listened on.
     #[error("server.{key}: {error}")]
     Listen {
@@ -107,28 +126,35 @@ impl Handler for Api {
 pub fn run(options: &RunOptions) -> Result<(), RunError> {
     hold_signals();
     let passed = Passed::from_environment().map_err(RunError::Passed)?;
-    let source = Source::new(options.config.as_deref());
-    let content = source.content();
-    let (config, notes) = source.read(options.overrides).map_err(RunError::Config)?;
-    start_logs(&config)?;
-    notes.iter().for_each(|note| tracing::warn!("{note}"));
-
     let telemetry = Telemetry::new().map_err(|error| RunError::Observe(error.to_string()))?;
-    let meter = Meter::new(telemetry.clone(), meter_options(&config)?)?;
+    let control = options.control.as_ref().map(|to| control(to, &telemetry)).transpose()?;
+    let begun = Begun::choose(options, control.as_deref())?;
+    start_logs(&begun.config)?;
     let simulated = Arc::new(SimulatedHost::default());
-    let live = reload::compile(&config, None, &simulated, &meter).map_err(RunError::Config)?;
-    let keys = InboundKeys::new(config.server.keys.clone(), reload::env).map_err(RunError::Config)?;
+    let (begun, (meter, live)) = match ready(&begun, &telemetry, &simulated) {
+        Ok(made) => (begun, made),
+        Err(error) => {
+            let other = begun.instead(error)?;
+            let made = ready(&other, &telemetry, &simulated)?;
+            (other, made)
+        }
+    };
+    let Begun { source, config, content, notes, .. } = begun;
+    notes.iter().for_each(|note| tracing::warn!("{note}"));
+    let keys = InboundKeys::new(config.server.keys.clone(), env).map_err(RunError::Config)?;
     let certificate = config.server.tls.clone().map(|files| Certificate::new(files).map(Arc::new)).transpose();
     let certificate = certificate.map_err(RunError::Tls)?;
     let acceptor = certificate.as_ref().map(|certificate| certificate.acceptor()).transpose().map_err(RunError::Tls)?;
     let Listeners { api, admin, old } = Listeners::open(&config.server, options.upgrade, passed)?;
     let (api_address, admin_address) = (api.address, admin.address);
     telemetry.config_taken(live.table.generation, &live.table.hash);
+    telemetry.table_from(source.label());
 
     let bodies = BodyBudget::new(config.server.limits.bodies_in_flight.0);
     let gateway = Arc::new(Gateway::new(live, meter.clone(), keys, bodies, settings(&config)));
     let reloader = Arc::new(Reloader {
-        source: source.clone(),
+        source: Mutex::new(source.clone()),
+        control,
         overrides: options.overrides,
         gateway: gateway.clone(),
         telemetry,
@@ -193,6 +219,12 @@ pub fn run(options: &RunOptions) -> Result<(), RunError> {
     meter.shutdown();
     logs::flush(Duration::from_secs(2));
     Ok(())
+}
+
+fn control(to: &ControlOptions, telemetry: &Telemetry) -> Result<Arc<Control>, RunError> {
+    let address = Address::parse(&to.url).map_err(|error| RunError::Control(error.to_string()))?;
+    let (authorities, keeper) = (Authorities::new(to.ca.as_deref()), Keeper::new(to.state.clone()));
+    Ok(Arc::new(Control::new(address, authorities, to.token.clone(), keeper, telemetry.clone())))
 }
 
 fn server_conf() -> ServerConf {
@@ -267,53 +299,6 @@ fn print_addresses(api: SocketAddr, admin: SocketAddr) {
     let line = serde_json::json!({ "api": api.to_string(), "admin": admin.to_string() });
     let mut out = std::io::stdout().lock();
     let _closed = writeln!(out, "{line}").and_then(|()| out.flush());
-}
-
-fn start_logs(config: &Config) -> Result<(), RunError> {
-    let format = match config.observe.log.format {
-        LogFormat::Text => logs::LogFormat::Text,
-        LogFormat::Json => logs::LogFormat::Json,
-    };
-    logs::init(format, config.observe.log.level.as_deref()).map_err(|error| RunError::Observe(error.to_string()))
-}
-
-fn meter_options(config: &Config) -> Result<MeterOptions, RunError> {
-    let observe = &config.observe;
-    let traces = observe.traces.as_ref().map(|traces| {
-        let destination = destination("traces", &traces.endpoint, &traces.headers)?;
-        Ok::<_, RunError>(TraceOptions { destination, sample: traces.sample })
-    });
-    let record_logs = observe.usage_logs.as_ref().map(|to| destination("usage_logs", &to.endpoint, &to.headers));
-    let app = observe.app.clone().or_else(|| reload::env("FAREGATE_APP").filter(|app| !app.is_empty()));
-    Ok(MeterOptions {
-        default_app: app.unwrap_or_else(|| "unknown".into()),
-        max_apps: observe.max_apps,
-        records: observe.usage_records.as_ref().map(|records| records.path.clone()),
-        log_calls: observe.log.calls,
-        gen_ai: observe.gen_ai_metrics,
-        record_logs: record_logs.transpose()?,
-        traces: traces.transpose()?,
-        ..MeterOptions::default()
-    })
-}
-
-fn destination(key: &str, endpoint: &str, headers: &BTreeMap<String, SecretSource>) -> Result<Destination, RunError> {
-    let read = |(name, source): (&String, &SecretSource)| {
-        let unreadable = || RunError::Observe(format!("{key}: the header `{name}` cannot be read or is empty"));
-        Ok((name.clone(), source.read(&reload::env).ok_or_else(unreadable)?))
-    };
-    let headers = headers.iter().map(read).collect::<Result<_, RunError>>()?;
-    Ok(Destination { endpoint: endpoint.to_owned(), headers })
-}
-
-fn settings(config: &Config) -> Settings {
-    Settings {
-        max_body: config.server.limits.body.0,
-        max_calls: config.server.limits.calls,
-        app_header: config.observe.app_header.to_ascii_lowercase().into(),
-        response_headers: config.observe.response_headers,
-        stream_comments: config.observe.stream_comments,
-    }
 }
 
 struct ApiParts {

@@ -75,7 +75,7 @@ pub(super) fn snapshot(reloader: &Reloader, health: impl Fn(&Target) -> Value) -
         "table": {
             "generation": live.table.generation,
             "hash": live.table.hash,
-            "source": reloader.source.shown(),
+            "source": reloader.source().shown(),
             "last_reload": { "at_ms": millis(last.at), "errors": last.errors },
         },
         "latency": {

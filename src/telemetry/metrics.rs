@@ -79,6 +79,13 @@ pub struct Metrics {
     pub control_sidecars: Gauges<2>,
     pub control_answers: Counters<1>,
     pub control_programmed_seconds: Histograms<0>,
+    pub control_pushed_bytes: Counters<0>,
+    pub control_connections: Counters<1>,
+    pub control_connections_ended: Counters<1>,
+    pub control_token_reviews: Counters<1>,
+    pub control_connected: Gauges<0>,
+    pub control_contact: Gauges<0>,
+    pub table_source: Gauges<1>,
     pub build_info: Gauges<2>,
     pub control_admissions: Counters<2>,
     pub control_admission_seconds: Histograms<1>,
@@ -136,6 +143,13 @@ impl Metrics {
             control_sidecars: Gauges::register(r, &table::CONTROL_SIDECARS)?,
             control_answers: Counters::register(r, &table::CONTROL_ANSWERS)?,
             control_programmed_seconds: Histograms::register(r, &table::CONTROL_PROGRAMMED_SECONDS)?,
+            control_pushed_bytes: Counters::register(r, &table::CONTROL_PUSHED_BYTES)?,
+            control_connections: Counters::register(r, &table::CONTROL_CONNECTIONS)?,
+            control_connections_ended: Counters::register(r, &table::CONTROL_CONNECTIONS_ENDED)?,
+            control_token_reviews: Counters::register(r, &table::CONTROL_TOKEN_REVIEWS)?,
+            control_connected: Gauges::register(r, &table::CONTROL_CONNECTED)?,
+            control_contact: Gauges::register(r, &table::CONTROL_CONTACT)?,
+            table_source: Gauges::register(r, &table::TABLE_SOURCE)?,
             build_info: Gauges::register(r, &table::BUILD_INFO)?,
             control_admissions: Counters::register(r, &table::CONTROL_ADMISSIONS)?,
             control_admission_seconds: Histograms::register(r, &table::CONTROL_ADMISSION_SECONDS)?,
@@ -210,6 +224,13 @@ impl Telemetry {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
         m.reload_timestamp.with([]).set(i64::try_from(now).unwrap_or(i64::MAX));
         m.reloads.with(["success"]).inc();
+    }
+
+    /// Where the table in use came from.
+    pub fn table_from(&self, source: &str) {
+        let here = super::cells::Gauge::default();
+        here.set(1);
+        self.metrics().table_source.replace([([source], here)]);
     }
 
     /// A configuration was refused; the table in use stays.

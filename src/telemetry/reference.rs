@@ -24,6 +24,7 @@ that fills them. The buckets below are what to build quantiles on.
 | `dialect` | the wire format that the client speaks, by its name in the configuration; `opaque` where it is none that is read |
 | `stream` | `true` when the client asked for a stream |
 | `outcome`, `reason` | by fault domain: `ok`, `client_invalid`, `client_disconnected`, `policy_denied`, `policy_rate_limited`, `policy_over_budget`, `no_route`, `upstream_connect`, `upstream_timeout`, `upstream_rate_limited`, `upstream_error`, `upstream_rejected`, `stream_broken`, `internal` |
+| `source` | where a table came from: `file`, `defaults`, `control`, `last_known_good` |
 | `table`, `state` | of a control process: the namespace whose table it is (`*`: the cluster's), and how sidecars stand to it |
 | `class` | token classes that do not overlap: `input`, `cache_read`, `cache_write_5m`, `cache_write_1h`, `output`, `reasoning`, `audio_input`, `audio_output`, `image_input` |
 

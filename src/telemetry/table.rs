@@ -138,6 +138,20 @@ table! {
         "What sidecars said of tables that they were given: `programmed` or `refused`.";
     CONTROL_PROGRAMMED_SECONDS = "faregate_control_programmed_seconds", Kind::Histogram(CONNECT), [],
         "From a table published to a sidecar saying that it runs it; only sidecars that were connected when it was published.";
+    CONTROL_PUSHED_BYTES = "faregate_control_pushed_bytes_total", Kind::Counter, [],
+        "Bytes of tables that were sent to sidecars, compressed.";
+    CONTROL_CONNECTIONS = "faregate_control_connections_total", Kind::Counter, ["result"],
+        "Connections of sidecars, by how they began: `accepted`; `full` (as many as may be), `tls`, `malformed`, `denied` (the token), `unreviewed` (nobody could tell whose the token is), `too_slow`, `gone`.";
+    CONTROL_CONNECTIONS_ENDED = "faregate_control_connections_ended_total", Kind::Counter, ["reason"],
+        "Connections of sidecars that were accepted, by how they ended: `closed` (by the sidecar), `expired` (its token; it comes again), `silent`, `slow` (it did not take what it was sent), `protocol`, `stopped` (this process).";
+    CONTROL_TOKEN_REVIEWS = "faregate_control_token_reviews_total", Kind::Counter, ["result"],
+        "Tokens of sidecars: `good`, `denied`, `failed` (the API server did not tell), or `remembered` from a review not long ago.";
+    CONTROL_CONNECTED = "faregate_control_connected", Kind::Gauge, [],
+        "1 while this process is connected to control, 0 while it is not; only with `--control`.";
+    CONTROL_CONTACT = "faregate_control_last_contact_timestamp_seconds", Kind::Gauge, [],
+        "When control was last heard of, Unix time; only with `--control`.";
+    TABLE_SOURCE = "faregate_table_source", Kind::Gauge, ["source"],
+        "Always 1; where the routing table in use came from: `file`, `defaults` (what the keys in the environment allow), `control`, `last_known_good` (what control gave to an earlier process of this pod).";
     BUILD_INFO = "faregate_build_info", Kind::Gauge, ["version", "commit"],
         "Always 1; which build this is.";
     CONTROL_ADMISSIONS = "faregate_control_admissions_total", Kind::Counter, ["webhook", "result"],

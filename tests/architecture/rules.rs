@@ -38,6 +38,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         &[
             "config",
             "dialect",
+            "distribution",
             "error",
             "gateway",
             "http1",
@@ -50,7 +51,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         ],
     ),
     // The cluster's side; must not know how calls are made.
-    ("control", &["config", "telemetry", "error", "fetch", "distribution", "routing::{RoutingTable}"]),
+    ("control", &["config", "telemetry", "error", "fetch", "distribution", "http1", "routing::{RoutingTable}"]),
     ("cli", &["*"]),
     ("main", &["cli"]),
     ("lib", &["*"]),

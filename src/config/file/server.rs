@@ -26,6 +26,8 @@ pub struct Server {
     pub keys: Vec<InboundKey>,
     /// Allow a public address without inbound keys.
     pub allow_open: bool,
+    /// Take what changes something (`POST /admin/reload`) on the admin port from other machines too.
+    pub allow_remote_admin: bool,
     /// Worker threads; 0 means one per core.
     pub workers: usize,
     /// Limits that protect this process.
@@ -114,6 +116,7 @@ impl Default for Server {
             tls: None,
             keys: Vec::new(),
             allow_open: false,
+            allow_remote_admin: false,
             workers: 0,
             limits: Limits::default(),
             client_timeouts: ClientTimeouts::default(),
