@@ -19,8 +19,8 @@ use crate::telemetry::logs;
 
 It answers the admission webhooks: pods that ask for it get the sidecar (as `faregate inject` does), a routing table that is \
 wrong is refused (as `faregate check` does). It watches RoutingTables and ConfigMaps with the label \
-faregate.dev/routing-table=true, and writes their status. It keeps the webhooks' certificate, and counts pods that should have \
-the sidecar and have none.
+faregate.dev/routing-table=true, hands them out to the sidecars, and writes their status. It keeps the certificate of all \
+this, and counts pods that should have the sidecar and have none.
 
 Several replicas may run: each answers; one of them, by a Lease, renews the certificate, writes statuses and counts.
 
@@ -43,6 +43,9 @@ pub struct ControlArgs {
     /// Where the API server asks, by HTTPS.
     #[arg(long, default_value_t = any(9443), value_name = "IP:PORT")]
     webhook: SocketAddr,
+    /// Where sidecars get their routing tables, by TLS.
+    #[arg(long, default_value_t = any(9444), value_name = "IP:PORT")]
+    distribution: SocketAddr,
     /// Health and metrics, by HTTP.
     #[arg(long, default_value_t = any(9446), value_name = "IP:PORT")]
     admin: SocketAddr,
@@ -59,7 +62,7 @@ pub struct ControlArgs {
     /// For how long the Lease holds: another leads that much later when the leader is gone without a word.
     #[arg(long, default_value = "15s", value_parser = whole_seconds, value_name = "TIME")]
     lease_duration: Duration,
-    /// Where the webhooks' certificate comes from.
+    /// Where the certificate of webhooks and distribution comes from.
     #[arg(long, value_enum, default_value_t = Certificates::Own, value_name = "SOURCE")]
     certificates: Certificates,
     /// Directory with tls.crt, tls.key and ca.crt, such as a mounted Secret; not with `self`.
@@ -156,6 +159,7 @@ pub fn control(args: ControlArgs) -> ExitCode {
     let done = run::run(Options {
         settings,
         webhook: args.webhook,
+        distribution: args.distribution,
         admin: args.admin,
         identity: args.identity.unwrap_or_else(|| format!("faregate-control-{}", std::process::id())),
         peers: args.peers,

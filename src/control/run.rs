@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use kube::Client;
+use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -22,6 +23,7 @@ use super::certificates::own::Own;
 use super::certificates::rotation::Policy;
 use super::certificates::{Certificates, files};
 use super::controller::Controller;
+use super::distribution::{Bounds, Distribution, Inputs, TokenReviewer};
 use super::http::{Listener, serve};
 use super::inject::{Injector, Settings};
 use super::lease::{self, Terms};
@@ -45,6 +47,8 @@ pub struct Options {
     pub settings: Settings,
     /// Where the API server asks.
     pub webhook: SocketAddr,
+    /// Where sidecars get their routing tables.
+    pub distribution: SocketAddr,
     /// Health and metrics.
     pub admin: SocketAddr,
     /// This replica's name among the others.
@@ -158,7 +162,7 @@ async fn start(options: Options, telemetry: Telemetry) -> Result<(), RunError> {
     let controller = Controller::new(
         client.clone(),
         namespace.clone(),
-        snapshots,
+        Arc::clone(&snapshots),
         Arc::clone(&replicas),
         Arc::clone(&known),
         telemetry.clone(),
@@ -173,10 +177,24 @@ async fn start(options: Options, telemetry: Telemetry) -> Result<(), RunError> {
     }
 
     let tls = certificates.server_config(&["h2", "http/1.1"]).map_err(|error| RunError::Setup(error.to_string()))?;
-    let webhook = Listener::bind(options.webhook, Some(tls), CONNECTIONS.0).await?;
+    let webhook = Listener::bind(options.webhook, Some(Arc::clone(&tls)), CONNECTIONS.0).await?;
     let admin = Listener::bind(options.admin, None, CONNECTIONS.1).await?;
-    let addresses = serde_json::json!({ "webhook": webhook.address()?, "admin": admin.address()? });
+    let named = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", options.distribution));
+    let sidecars = TcpListener::bind(options.distribution).await.map_err(named)?;
+    let addresses = serde_json::json!({
+        "webhook": webhook.address()?, "distribution": sidecars.local_addr()?, "admin": admin.address()?,
+    });
     tracing::info!(%addresses, identity = options.identity, version = env!("CARGO_PKG_VERSION"), "listening");
+    let distribution = Distribution::new(
+        Inputs {
+            tls: Arc::new(ArcSwap::new(tls)),
+            trust: certificates.trust(),
+            snapshots,
+            reviewer: Arc::new(TokenReviewer::new(client.clone())),
+            telemetry: telemetry.clone(),
+        },
+        Bounds::default(),
+    );
     let pages = Arc::new(Admin {
         certificates,
         synced: vec![("namespaces", namespaces_seen), ("routing tables", tables_seen)],
@@ -186,6 +204,7 @@ async fn start(options: Options, telemetry: Telemetry) -> Result<(), RunError> {
     });
     let handler = Arc::new(Webhook::new(injector, namespaces, known, telemetry.clone()));
     let serving = tokio::spawn(serve(webhook, handler, stops.clone()));
+    let distributing = tokio::spawn(distribution.serve(sidecars, stops.clone()));
     // Until the very end: whoever asks meanwhile hears that this replica stops.
     let (_ends_with_the_process, never) = watch::channel(false);
     tasks.spawn(serve(admin, Arc::clone(&pages), never));
@@ -206,7 +225,7 @@ async fn start(options: Options, telemetry: Telemetry) -> Result<(), RunError> {
     tracing::info!("stopping");
     pages.stopping.store(true, Ordering::Release);
     let _all_gone = stop.send(true);
-    let _in_time = tokio::time::timeout(GRACE, async { tokio::join!(serving, campaign) }).await;
+    let _in_time = tokio::time::timeout(GRACE, async { tokio::join!(serving, distributing, campaign) }).await;
     tracing::info!("stopped");
     Ok(())
 }

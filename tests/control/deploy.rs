@@ -81,7 +81,9 @@ fn rbac_grants_what_is_needed_and_no_more() {
     let control = Control::start(&api, &arguments);
     let spec = json!({ "providers": { "p": { "base_url": "http://127.0.0.1:1/v1", "credentials": "none" } } });
     api.put(TABLES, json!({ "metadata": { "name": "default", "namespace": "default" }, "spec": spec }));
+    let sidecar = crate::sidecars::sidecar(&api, &control, "default/web-1");
     eventually("every grant was needed", || api.unused_grants().is_empty());
+    drop(sidecar);
     assert!(control.stop().success());
     assert_eq!(api.refused(), []);
 }

@@ -10,6 +10,7 @@ mod leader;
 mod pods;
 mod process;
 mod protocol;
+mod sidecars;
 #[path = "../support/mod.rs"]
 mod support;
 mod tables;

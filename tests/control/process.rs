@@ -21,6 +21,7 @@ pub const SERVICE: &str = "faregate-control.faregate-system.svc";
 /// A running control plane. Killed when it is dropped; if the test fails, its log is shown.
 pub struct Control {
     pub webhook: SocketAddr,
+    pub distribution: SocketAddr,
     pub admin: SocketAddr,
     child: Child,
     stderr: Arc<Mutex<String>>,
@@ -44,6 +45,7 @@ impl Control {
         let own = arguments.contains(&"--settings");
         let mut child = Command::new(env!("CARGO_BIN_EXE_faregate"))
             .args(["control", "--print-addresses", "--webhook=127.0.0.1:0", "--admin=127.0.0.1:0"])
+            .args(["--distribution=127.0.0.1:0", "--certificate-name=127.0.0.1"])
             .args(["--lease-duration=2s", "--status-pause=100ms"])
             .args((!own).then(|| format!("--settings={}", settings.display())))
             .args(arguments)
@@ -62,8 +64,8 @@ impl Control {
         let addresses: Value =
             serde_json::from_str(&line).unwrap_or_else(|_| panic!("not started: {line:?}\n{}", stderr.lock().unwrap()));
         let address = |key: &str| addresses[key].as_str().unwrap().parse().unwrap();
-        let (webhook, admin) = (address("webhook"), address("admin"));
-        Self { webhook, admin, child, stderr, _directory: directory }
+        let [webhook, distribution, admin] = ["webhook", "distribution", "admin"].map(address);
+        Self { webhook, distribution, admin, child, stderr, _directory: directory }
     }
 
     #[track_caller]

@@ -47,7 +47,9 @@ pub const VALIDATING: Kind = Kind::new(
     "ValidatingWebhookConfiguration",
     false,
 );
-const KINDS: [Kind; 8] = [NAMESPACES, PODS, SECRETS, CONFIG_MAPS, LEASES, TABLES, MUTATING, VALIDATING];
+/// Never kept: asked, and answered.
+pub const TOKEN_REVIEWS: Kind = Kind::new("authentication.k8s.io", "v1", "tokenreviews", "TokenReview", false);
+const KINDS: [Kind; 9] = [NAMESPACES, PODS, SECRETS, CONFIG_MAPS, LEASES, TABLES, MUTATING, VALIDATING, TOKEN_REVIEWS];
 
 /// A running API server.
 pub struct Api {
