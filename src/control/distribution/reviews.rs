@@ -95,7 +95,7 @@ impl Reviews {
     fn recall(&self, key: &[u8; 32]) -> Option<Result<Identity, Refusal>> {
         let mut known = self.known.lock();
         let found = known.get(key)?;
-        if found.until > Instant::now() && !found.verdict.as_ref().is_ok_and(|identity| is_over(identity)) {
+        if found.until > Instant::now() && !found.verdict.as_ref().is_ok_and(is_over) {
             return Some(found.verdict.clone());
         }
         known.remove(key);
