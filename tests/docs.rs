@@ -20,6 +20,7 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("tests/e2e/run", ".ci/run"),
     ("benches/run", "needs nginx and a quiet machine"),
     ("just", "the recipes call the scripts"),
+    ("faregate control", "tests/control"),
     ("faregate run", "the curl commands of the pages talk to it"),
     ("cargo", "builds and tests this program"),
     ("export ", "sets the reader's own key"),
