@@ -1,7 +1,8 @@
 //! The status page of the admin port: one small page without any outside asset, and the snapshot that it shows.
 //!
 //! The snapshot is read from the table and the metrics when somebody asks. Money is text, to the last digit; what is
-//! unknown is null, never 0. Start with [`snapshot`]; the page itself is `status/page.html`, `page.js` and `page.css`.
+//! unknown is null, never 0. Start with [`snapshot`]; the page itself is `status/page.html`, `page.css` and `page.js`,
+//! which imports `numbers.js` and `rates.js`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -30,11 +31,15 @@ pub(super) const POLICY: &[(&str, &[u8])] = &[
     ("cross-origin-opener-policy", b"same-origin"),
 ];
 
+const SCRIPT: &str = "text/javascript; charset=utf-8";
+
 /// A file of the page, by its path: content type and content.
 pub(super) fn file(path: &str) -> Option<(&'static str, &'static str)> {
     Some(match path {
         "/" => ("text/html; charset=utf-8", include_str!("status/page.html")),
-        "/status.js" => ("text/javascript; charset=utf-8", include_str!("status/page.js")),
+        "/status.js" => (SCRIPT, include_str!("status/page.js")),
+        "/status-numbers.js" => (SCRIPT, include_str!("status/numbers.js")),
+        "/status-rates.js" => (SCRIPT, include_str!("status/rates.js")),
         "/status.css" => ("text/css; charset=utf-8", include_str!("status/page.css")),
         "/status.svg" => ("image/svg+xml", include_str!("status/icon.svg")),
         _ => return None,

@@ -5,6 +5,7 @@ MONITORING_PICTURES names a folder for pictures of the dashboards."""
 import json
 import math
 import os
+import pathlib
 import time
 
 import pytest
@@ -17,7 +18,12 @@ from test_contract import promtool
 NOT_STAGED = {
     "FaregateOverheadHigh": "a debug build on a busy machine may or may not be so slow",
     "FaregatePriceCardOld": "the age of the shipped cards is what it is",
-    "FaregateSidecarsBehind": "wants a control plane; staged where that is tested",
+    "FaregateSidecarsBehind": "wants a control plane, which wants a cluster",
+}
+# Panels that this fleet has no numbers for, with the reason; every other one must have some.
+WITHOUT_NUMBERS = {
+    "Faregate / Fleet: Sidecars by state": "wants a control plane, which wants a cluster",
+    "Faregate / Fleet: Time until sidecars run a table": "wants a control plane, which wants a cluster",
 }
 
 
@@ -77,10 +83,11 @@ def eventually_all(prometheus, queries: dict[str, str]):
 
 def test_every_panel_finds_something(fleet):
     queries = {}
-    for name, dashboard in dashboards().items():
+    for dashboard in dashboards().values():
         for panel in panels(dashboard):
-            for target in panel["targets"]:
-                queries[f"{name}: {panel['title']}: {target['refId']}"] = panel_query(target["expr"])
+            title = f"{dashboard['title']}: {panel['title']}"
+            for target in panel["targets"] if title not in WITHOUT_NUMBERS else []:
+                queries[f"{title}: {target['refId']}"] = panel_query(target["expr"])
     assert len(queries) > 60
     eventually_all(fleet.prometheus, queries)
 
@@ -91,8 +98,8 @@ def test_variables_find_something(fleet):
             if variable["type"] != "query":
                 continue
             selector, label = variable["query"]["query"].removeprefix("label_values(").removesuffix(")").rsplit(", ", 1)
-            found = {it["metric"].get(label) for it in fleet.prometheus.ask(panel_query(selector))}
-            assert found - {None}, variable["query"]
+            asked = panel_query(selector)
+            eventually(asked, lambda: any(label in it["metric"] for it in fleet.prometheus.ask(asked)))
 
 
 def test_every_rule_runs_and_records(fleet):
@@ -130,18 +137,17 @@ def test_dashboards_can_be_drawn(fleet, tmp_path):
     now = time.time()
     begin = max(fleet.began + 15, now - 150)
     for name, dashboard in dashboards().items():
-        drawn = {**dashboard, "from": begin, "to": now}
-        for panel in panels(drawn):
+        for panel in panels(dashboard):
             for target in panel["targets"]:
                 query = panel_query(target["expr"])
                 instant = target.get("instant")
                 target["result"] = fleet.prometheus.ask(query) if instant else fleet.prometheus.over(query, begin, now)
-        file = tmp_path / f"{name}.json"
-        file.write_text(json.dumps(drawn))
-        seen = node("draw.mjs", {"DASHBOARD": str(file), "PICTURE": f"{pictures or tmp_path}/{name}.png"})
-        assert seen["complaints"] == []
-        assert seen["panels"] == len(panels(dashboard))
-        assert seen["empty"] == []
+        (tmp_path / f"{name}.json").write_text(json.dumps({**dashboard, "from": begin, "to": now}))
+    seen = node("draw.mjs", {"DASHBOARDS": str(tmp_path), "PICTURES": pictures or str(tmp_path)})
+    assert seen["complaints"] == []
+    assert seen["panels"] == sum(len(panels(it)) for it in dashboards().values())
+    assert set(seen["empty"]) == WITHOUT_NUMBERS.keys()
+    assert len(list(pathlib.Path(pictures or tmp_path).glob("*.png"))) >= 4
 
 
 def test_alerts_fire_on_their_faults_and_end_with_them(fleet):

@@ -46,6 +46,10 @@ fn every_service_is_pinned_and_keeps_to_this_machine() {
             let (_, tag) = image.rsplit_once(':').unwrap_or_else(|| panic!("{image} has no tag"));
             assert!(tag.trim_start_matches('v').split('.').count() == 3, "{image}: a whole version");
         }
+        if let Some(build) = service.get("build") {
+            let context = folder().join(build["context"].as_str().unwrap());
+            assert!(context.join(build["dockerfile"].as_str().unwrap()).exists(), "{build:?}");
+        }
         for port in texts(service, "ports") {
             assert!(port.starts_with("127.0.0.1:"), "{port} is open to the network");
         }

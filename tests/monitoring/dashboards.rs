@@ -106,7 +106,8 @@ fn every_query_asks_for_what_there_is_in_the_namespace_that_was_chosen() {
             assert_eq!(faults(query, &recorded), Vec::<String>::new(), "{name}: {query}");
             let selectors = selectors(query);
             assert!(!selectors.is_empty(), "{name}: {query}");
-            for selector in selectors {
+            // A control plane stands in one namespace and serves all.
+            for selector in selectors.iter().filter(|selector| !selector.name.starts_with("faregate_control_")) {
                 assert!(selector.labels.contains(&"namespace".to_owned()), "{name}: {} everywhere", selector.name);
             }
             for variable in query.split('$').skip(1) {

@@ -21,7 +21,7 @@ routes:
 
 fn call(faregate: &Faregate, model: &str, stream: bool) {
     let body = json!({ "model": model, "stream": stream, "messages": [{ "role": "user", "content": "Hello" }] });
-    let _any = post(faregate.api, "/v1/chat/completions", &body.to_string());
+    let _any = post(faregate.api, "/v1/chat/completions", body.to_string());
 }
 
 fn status(faregate: &Faregate) -> Value {
@@ -123,6 +123,8 @@ fn the_page_loads_nothing_from_elsewhere_and_runs_nothing_that_data_could_bring(
     for (path, kind) in [
         ("/", "text/html; charset=utf-8"),
         ("/status.js", "text/javascript; charset=utf-8"),
+        ("/status-numbers.js", "text/javascript; charset=utf-8"),
+        ("/status-rates.js", "text/javascript; charset=utf-8"),
         ("/status.css", "text/css; charset=utf-8"),
         ("/status.svg", "image/svg+xml"),
         ("/admin/status", "application/json"),
@@ -146,9 +148,11 @@ fn the_page_loads_nothing_from_elsewhere_and_runs_nothing_that_data_could_bring(
     for inline in ["<style", " style=", " onclick=", " onload=", "javascript:", "<script>"] {
         assert!(!html.text().contains(inline), "{inline}");
     }
-    let script = get(faregate.admin, "/status.js").expect(200);
-    for sink in ["innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "Function("] {
-        assert!(!script.text().contains(sink), "{sink}");
+    for script in ["/status.js", "/status-numbers.js", "/status-rates.js"] {
+        let script = get(faregate.admin, script).expect(200);
+        for sink in ["innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "Function("] {
+            assert!(!script.text().contains(sink), "{sink}");
+        }
     }
     let mut client = Client::connect(faregate.admin);
     client.post("/", &[], "{}");

@@ -1,113 +1,16 @@
 // Shows one Faregate live: asks admin/status every two seconds. Everything that comes from there becomes text, never
 // markup. Rates are differences of two answers; what is unknown says so.
 
-const PERIOD = 2000;
-const WINDOW = 60_000;
+import {
+  UNKNOWN, clock, dollars, duration, known, perSecond, percents, plural, quantile, share, signed, span, total, whole,
+} from "./status-numbers.js";
+import { NOT_SERVABLE, PERIOD, counted, grown, lastMinute, rate, remember, targetName } from "./status-rates.js";
+
 const PATIENCE = 5000;
 const MOST_ROWS = 500;
 const SPARK_POINTS = 90;
 
-// A client's fault, a limit that refused, no route: neither good nor bad, as in the alerts.
-const NOT_SERVABLE = /^(client|policy)_|^no_route$/;
-
 const $ = (id) => document.getElementById(id);
-const UNKNOWN = Symbol("unknown");
-
-// ---- numbers as people read them
-
-const whole = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
-const digits = new Intl.NumberFormat("en", { maximumSignificantDigits: 3 });
-const percents = new Intl.NumberFormat("en", { style: "percent", maximumFractionDigits: 2 });
-const signed = new Intl.NumberFormat("en", { style: "percent", maximumFractionDigits: 2, signDisplay: "exceptZero" });
-
-const known = (value) => value !== null && value !== undefined;
-const dollars = (text) => (known(text) ? `$${text}` : UNKNOWN);
-const perSecond = (rate) => (known(rate) ? `${digits.format(rate)}/s` : UNKNOWN);
-const clock = (ms) => new Date(ms).toLocaleTimeString("en-GB");
-const total = (counts) => Object.values(counts ?? {}).reduce((sum, count) => sum + count, 0);
-const share = (part, of) => (of > 0 ? percents.format(part / of) : UNKNOWN);
-const plural = (count, one, many) => `${whole.format(count)} ${count === 1 ? one : many}`;
-
-function duration(seconds) {
-  if (!known(seconds)) return UNKNOWN;
-  if (seconds.over) return `> ${duration(seconds.over)}`;
-  if (seconds < 0.001) return `${digits.format(seconds * 1e6)} µs`;
-  if (seconds < 1) return `${digits.format(seconds * 1e3)} ms`;
-  return `${digits.format(seconds)} s`;
-}
-
-function span(ms) {
-  const minutes = Math.floor(ms / 60_000);
-  if (minutes < 1) return `${Math.max(0, Math.floor(ms / 1000))} s`;
-  if (minutes < 60) return `${minutes} min`;
-  const hours = Math.floor(minutes / 60);
-  return hours < 48 ? `${hours} h ${minutes % 60} min` : `${Math.floor(hours / 24)} days`;
-}
-
-// ---- what two answers tell together
-
-// The quantile of a histogram as Prometheus reckons it; where it lies beyond the last bound, only that is known.
-function quantile(q, times) {
-  const all = times ? times.counts.reduce((sum, count) => sum + count, 0) : 0;
-  if (all === 0) return null;
-  let below = 0;
-  for (const [at, count] of times.counts.entries()) {
-    if (count > 0 && below + count >= q * all) {
-      if (at >= times.bounds.length) return { over: times.bounds.at(-1) };
-      const from = at > 0 ? times.bounds[at - 1] : 0;
-      return from + (times.bounds[at] - from) * ((q * all - below) / count);
-    }
-    below += count;
-  }
-  return { over: times.bounds.at(-1) };
-}
-
-function since(now, then) {
-  if (!now || !then) return now;
-  return { bounds: now.bounds, counts: now.counts.map((count, at) => count - then.counts[at]) };
-}
-
-// Counters by name, kept of each answer for as long as rates need them.
-function counters(status) {
-  const kept = new Map();
-  const keep = (name, count) => kept.set(name, (kept.get(name) ?? 0) + count);
-  for (const route of [...status.routes, ...status.other_routes]) {
-    for (const [outcome, count] of Object.entries(route.calls ?? {})) {
-      keep("calls", count);
-      keep(NOT_SERVABLE.test(outcome) ? "not servable" : outcome === "ok" ? "ok" : "failed", count);
-      keep(`route\n${route.name}`, count);
-      keep(`outcome\n${route.name}\n${outcome}`, count);
-    }
-    for (const target of route.targets ?? []) keep(targetName(route, target), total(target.attempts));
-  }
-  keep("tokens", total(status.total.tokens));
-  return kept;
-}
-
-const targetName = (route, target) => `target\n${route.name}\n${target.provider}\n${target.model ?? ""}`;
-
-let past = [];
-
-function remember(status) {
-  // Another process, or an older answer: nothing to compare with.
-  if (past.length && past.at(-1).started !== status.started_ms) past = [];
-  past = past.filter((old) => status.at_ms - old.at <= WINDOW + PERIOD / 2 && old.at < status.at_ms);
-  past.push({ at: status.at_ms, started: status.started_ms, counters: counters(status), latency: status.latency });
-}
-
-// By second over the last ten; null while there is nothing to compare with.
-function rate(name) {
-  const now = past.at(-1);
-  const then = past.find((old) => now.at - old.at <= 10_500);
-  if (!then || then === now) return null;
-  return ((now.counters.get(name) ?? 0) - (then.counters.get(name) ?? 0)) / ((now.at - then.at) / 1000);
-}
-
-function grown(name) {
-  return (past.at(-1).counters.get(name) ?? 0) - (past[0].counters.get(name) ?? 0);
-}
-
-const lastMinute = (status, name) => (past.length < 2 ? null : since(status.latency[name], past[0].latency[name]));
 
 // ---- the page; elements are kept and only what changed is written, so that focus and selection stay
 
@@ -202,11 +105,11 @@ function health(it, now) {
 }
 
 function showTiles(status) {
-  const calls = past.at(-1).counters.get("calls") ?? 0;
+  const calls = counted("calls");
   const pace = rate("calls");
   drawSpark(tile(0, "Calls", perSecond(pace), `${whole.format(calls)} since start`), pace);
   const minute = grown("ok") + grown("failed");
-  const [good, bad] = ["ok", "failed"].map((name) => past.at(-1).counters.get(name) ?? 0);
+  const [good, bad] = ["ok", "failed"].map(counted);
   const [well, when] = minute > 0 ? [share(grown("ok"), minute), "in the last minute"] : [share(good, good + bad), "since start"];
   tile(1, "Ended well", well, `of what could be served, ${when}`);
   const dialects = Object.entries(status.in_flight.by_dialect).filter(([, count]) => count > 0);

@@ -1,10 +1,10 @@
-// Draws a dashboard with its numbers, roughly as Grafana does: enough to look at what it shows and how it is laid out.
-// DASHBOARD is its JSON with the answers of Prometheus in its targets; PICTURE is where the picture goes.
-import { readFileSync } from "node:fs";
+// Draws dashboards with their numbers, roughly as Grafana does: enough to look at what they show and how they are laid out.
+// DASHBOARDS is a folder of their JSON with the answers of Prometheus in the targets; PICTURES is where pictures go.
+import { readdirSync, readFileSync } from "node:fs";
+import { basename, join } from "node:path";
 import { inBrowser } from "./browser.mjs";
 
-const { DASHBOARD, PICTURE } = process.env;
-const dashboard = JSON.parse(readFileSync(DASHBOARD, "utf8"));
+const { DASHBOARDS, PICTURES } = process.env;
 const COLOURS = ["#73bf69", "#f2cc0c", "#8ab8ff", "#ff780a", "#f2495c", "#5794f2", "#b877d9", "#37872d", "#fade2a", "#96d98d"];
 const CELL = 34;
 const WIDTH = 1400;
@@ -47,18 +47,17 @@ const series = (panel) =>
     })),
   ).filter((it) => it.points.length);
 
-function stat(panel, all, width, height) {
+function stat(panel, all, width, height, span) {
   const { unit, decimals, thresholds, noValue } = panel.fieldConfig.defaults;
   const value = all[0]?.points.at(-1)?.[1];
   const step = thresholds.steps.filter(({ value: from }) => from === null || value >= from).at(-1);
   const colour = { green: "#73bf69", orange: "#ff9830", red: "#f2495c" }[step?.color] ?? "#d8d9da";
   const text = value === undefined ? noValue : shown(value, unit, decimals);
-  const line = all[0] ? plot([all[0]], width - 16, height * 0.35, false, [colour]) : "";
+  const line = all[0] ? plot([all[0]], width - 16, height * 0.35, false, span, [colour]) : "";
   return `<div class="stat" style="color:${colour}">${escape(text)}</div><div class="spark">${line}</div>`;
 }
 
-function plot(all, width, height, stacked, colours = COLOURS, top) {
-  const { from, to } = dashboard;
+function plot(all, width, height, stacked, { from, to }, colours = COLOURS, top) {
   const sums = new Map();
   const drawn = all.map(({ points }) =>
     points.map(([at, value]) => {
@@ -81,7 +80,7 @@ function plot(all, width, height, stacked, colours = COLOURS, top) {
   return `<svg width="${width}" height="${height}">${lines.join("")}</svg>`;
 }
 
-function graph(panel, all, width, height) {
+function graph(panel, all, width, height, span) {
   const { unit, custom, max } = panel.fieldConfig.defaults;
   const stacked = custom.stacking.mode === "normal";
   const shownSeries = all.slice(0, 12);
@@ -93,7 +92,7 @@ function graph(panel, all, width, height) {
   const names = shownSeries.map((it, index) =>
     `<span><i style="background:${COLOURS[index % COLOURS.length]}"></i>${escape(it.name)}</span>`);
   return `<div class="axis"><span>${escape(shown(most, unit))}</span><span>${escape(shown(least, unit))}</span></div>` +
-    `<div class="plot">${plot(shownSeries, width - 92, height - 92, stacked, COLOURS, most)}</div>` +
+    `<div class="plot">${plot(shownSeries, width - 92, height - 92, stacked, span, COLOURS, most)}</div>` +
     `<div class="legend">${names.join("")}</div>`;
 }
 
@@ -116,22 +115,26 @@ function table(panel, all) {
   return `<table><tr>${head}</tr>${rows.join("")}</table>`;
 }
 
-const empty = [];
-let bottom = 0;
-const boxes = dashboard.panels.map((panel) => {
-  const { x, y, w, h } = panel.gridPos;
-  bottom = Math.max(bottom, y + h);
-  const [width, height] = [w * COLUMN - 8, h * CELL - 8];
-  const place = `left:${x * COLUMN + 12}px;top:${y * CELL + 84}px;width:${width}px;height:${height}px`;
-  if (panel.type === "row") return `<div class="row" style="${place}">▾ ${escape(panel.title)}</div>`;
-  const all = series(panel);
-  if (!all.length) empty.push(panel.title);
-  const draw = { stat, timeseries: graph, bargauge: bars, table }[panel.type];
-  return `<div class="panel" style="${place}"><h2>${escape(panel.title)}</h2>${draw(panel, all, width, height)}</div>`;
-});
-const variables = dashboard.templating.list.slice(1).map(({ label }) => `<span>${escape(label)}: All</span>`).join("");
-const html = `<!doctype html><meta charset="utf-8"><title>${escape(dashboard.title)}</title><style>
-body{margin:0;background:#111217;color:#d8d9da;font:13px "DejaVu Sans",sans-serif;position:relative;width:${WIDTH}px;height:${bottom * CELL + 96}px}
+const DRAW = { stat, timeseries: graph, bargauge: bars, table };
+
+// The page of one dashboard, its height, and the panels that have nothing to show.
+function page(dashboard) {
+  const empty = [];
+  let bottom = 0;
+  const boxes = dashboard.panels.map((panel) => {
+    const { x, y, w, h } = panel.gridPos;
+    bottom = Math.max(bottom, y + h);
+    const [width, height] = [w * COLUMN - 8, h * CELL - 8];
+    const place = `left:${x * COLUMN + 12}px;top:${y * CELL + 84}px;width:${width}px;height:${height}px`;
+    if (panel.type === "row") return `<div class="row" style="${place}">▾ ${escape(panel.title)}</div>`;
+    const all = series(panel);
+    if (!all.length) empty.push(panel.title);
+    return `<div class="panel" style="${place}"><h2>${escape(panel.title)}</h2>${DRAW[panel.type](panel, all, width, height, dashboard)}</div>`;
+  });
+  const height = bottom * CELL + 96;
+  const variables = dashboard.templating.list.slice(1).map(({ label }) => `<span>${escape(label)}: All</span>`).join("");
+  const html = `<!doctype html><meta charset="utf-8"><title>${escape(dashboard.title)}</title><style>
+body{margin:0;background:#111217;color:#d8d9da;font:13px "DejaVu Sans",sans-serif;position:relative;width:${WIDTH}px;height:${height}px}
 header{padding:12px 16px;font-size:17px}header small{color:#9fa1a8;font-size:12px;margin-left:14px}
 .vars{padding:0 16px}.vars span{background:#22252b;padding:4px 10px;margin-right:8px;border-radius:3px}
 .panel,.row{position:absolute;box-sizing:border-box;overflow:hidden}.panel{background:#181b1f;border:1px solid #2a2d33;border-radius:3px;padding:8px}
@@ -144,10 +147,19 @@ header{padding:12px 16px;font-size:17px}header small{color:#9fa1a8;font-size:12p
 table{width:100%;border-collapse:collapse;font-size:12px}th{text-align:left;color:#8ab8ff}th,td{padding:4px 8px;border-bottom:1px solid #2a2d33}
 </style><header>${escape(dashboard.title)}<small>an approximation, drawn by Faregate's tests from live numbers; Grafana draws it better</small></header>
 <div class="vars">${variables}</div>${boxes.join("")}`;
+  return { html, height, empty };
+}
 
-const { complaints } = await inBrowser({ viewport: { width: WIDTH, height: bottom * CELL + 96 } }, async (page) => {
-  await page.setContent(html);
-  await page.screenshot({ path: PICTURE });
+const seen = { panels: 0, empty: [] };
+const { complaints } = await inBrowser({ viewport: { width: WIDTH, height: 900 } }, async (tab) => {
+  for (const file of readdirSync(DASHBOARDS).filter((name) => name.endsWith(".json"))) {
+    const dashboard = JSON.parse(readFileSync(join(DASHBOARDS, file), "utf8"));
+    const { html, height, empty } = page(dashboard);
+    seen.panels += dashboard.panels.filter((panel) => panel.type !== "row").length;
+    seen.empty.push(...empty.map((title) => `${dashboard.title}: ${title}`));
+    await tab.setViewportSize({ width: WIDTH, height });
+    await tab.setContent(html);
+    await tab.screenshot({ path: join(PICTURES, `${basename(file, ".json")}.png`) });
+  }
 });
-const panels = dashboard.panels.filter((panel) => panel.type !== "row").length;
-console.log(JSON.stringify({ complaints, panels, empty }));
+console.log(JSON.stringify({ ...seen, complaints }));
