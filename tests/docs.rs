@@ -20,6 +20,7 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("tests/e2e/run", ".ci/run"),
     ("benches/run", "needs nginx and a quiet machine"),
     ("just", "the recipes call the scripts"),
+    ("faregate control", "tests/control"),
     ("faregate run", "the curl commands of the pages talk to it"),
     ("cargo", "builds and tests this program"),
     ("export ", "sets the reader's own key"),
@@ -30,6 +31,7 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("docker", "needs a container runtime"),
     ("deploy/image/build", "tests/ops_image.rs"),
     ("kubectl", "needs a cluster"),
+    ("helm", "tests/e2e/test_chart.py; a cluster besides"),
     ("pip install", "tests/e2e/requirements.txt"),
     ("npm install", "tests/e2e/node/package.json"),
     ("promtool", "tests/e2e"),
@@ -47,7 +49,7 @@ fn configurations_pass_the_check() {
     let mut seen = 0;
     for block in blocks(&["yaml"]) {
         // Manifests for Kubernetes and settings of Prometheus are no configuration of ours.
-        if ["apiVersion:", "scrape_configs:", "groups:", "services:"].iter().any(|key| block.text.contains(key)) {
+        if ["apiVersion:", "scrape_configs:", "groups:", "services:", "# values:"].iter().any(|key| block.text.contains(key)) {
             continue;
         }
         if is_price_overlay(&block.text) {

@@ -218,3 +218,28 @@ fn a_health_check_needs_no_shell() {
     let wrong = ready("localhost", &[]);
     assert_says(&String::from_utf8_lossy(&wrong.stderr), &["no URL such as http://127.0.0.1:4001"]);
 }
+
+#[test]
+fn a_page_of_another_site_cannot_spend_where_there_is_no_key() {
+    let upstream = Upstream::json(200, "{}");
+    let call = |faregate: &Faregate, headers: &[&str]| {
+        let mut client = Client::connect(faregate.api);
+        client.post("/v1/chat/completions", headers, BODY);
+        client.response()
+    };
+    let open = Faregate::start(&table::fallback(&[upstream.address]));
+    let refused = call(&open, &["sec-fetch-site: cross-site", "content-type: text/plain"]).expect(401);
+    assert!(refused.text().contains("a web page of another site"), "{}", refused.text());
+    assert!(upstream.requests().is_empty());
+    for site in ["same-origin", "same-site", "none"] {
+        call(&open, &[&format!("sec-fetch-site: {site}")]).expect(200);
+    }
+    let keyed = Setup::new(&format!(
+        "server: {{ keys: [{{ name: page, key: {{ env: KEY }} }}] }}\n{}",
+        table::fallback(&[upstream.address])
+    ))
+    .env("KEY", "a-key-of-a-page")
+    .start();
+    call(&keyed, &["sec-fetch-site: cross-site", "authorization: Bearer a-key-of-a-page"]).expect(200);
+    assert_eq!(open.stop().iter().filter(|record| record["outcome"] == "policy_denied").count(), 1);
+}

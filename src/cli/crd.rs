@@ -12,8 +12,8 @@ use crate::control::crd;
 #[command(
     long_about = "Print the Kubernetes CustomResourceDefinition of RoutingTable, whose spec is a configuration file.
 
-Nothing in a cluster reads a RoutingTable yet: the control plane that will is not there. With the definition, manifests can \
-be written, reviewed and held against its schema. What the schema cannot say, `faregate check` says of the same text."
+`faregate control` watches these tables and tells in their status what became of them; its webhook refuses a bad one. What \
+the schema cannot say, `faregate check` says of the same text."
 )]
 #[command(after_help = "Examples:
   faregate crd > routing-table.crd.yaml")]

@@ -7,6 +7,8 @@ mod calls;
 mod check;
 mod compare;
 #[cfg(feature = "control")]
+mod control;
+#[cfg(feature = "control")]
 mod crd;
 mod explain;
 #[cfg(feature = "control")]
@@ -62,6 +64,8 @@ enum Command {
     Inject(inject::InjectArgs),
     #[cfg(feature = "control")]
     Crd(crd::CrdArgs),
+    #[cfg(feature = "control")]
+    Control(Box<control::ControlArgs>),
     /// Print the reference of all metrics.
     #[command(hide = true)]
     Metrics,
@@ -85,6 +89,8 @@ impl Cli {
             Command::Inject(args) => inject::inject(&args),
             #[cfg(feature = "control")]
             Command::Crd(args) => crd::crd(&args),
+            #[cfg(feature = "control")]
+            Command::Control(args) => control::control(*args),
             Command::Metrics => metrics::run(),
         }
     }

@@ -14,8 +14,19 @@ use crate::config;
 const KEPT: [&str; 7] = ["description", "pattern", "minimum", "maximum", "minItems", "required", "enum"];
 /// Formats that the API server knows; others it would warn of.
 const FORMATS: [&str; 4] = ["int32", "int64", "float", "double"];
+/// What `kubectl` makes of a plain `on` as a key, being YAML 1.1.
+pub(super) const ON_IN_YAML_1_1: &str = "true";
 /// What stands for any value at all.
 const ANYTHING: &str = "x-kubernetes-preserve-unknown-fields";
+
+/// The kind's group.
+pub const GROUP: &str = "faregate.dev";
+/// Its only version.
+pub const VERSION: &str = "v1alpha1";
+/// Its name.
+pub const KIND: &str = "RoutingTable";
+/// Its name in URLs.
+pub const PLURAL: &str = "routingtables";
 
 /// The CustomResourceDefinition.
 pub fn crd() -> Value {
@@ -25,19 +36,19 @@ pub fn crd() -> Value {
     json!({
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
-        "metadata": { "name": "routingtables.faregate.dev" },
+        "metadata": { "name": format!("{PLURAL}.{GROUP}") },
         "spec": {
-            "group": "faregate.dev",
+            "group": GROUP,
             "scope": "Namespaced",
             "names": {
-                "kind": "RoutingTable",
+                "kind": KIND,
                 "listKind": "RoutingTableList",
-                "plural": "routingtables",
+                "plural": PLURAL,
                 "singular": "routingtable",
                 "categories": ["faregate"],
             },
             "versions": [{
-                "name": "v1alpha1",
+                "name": VERSION,
                 "served": true,
                 "storage": true,
                 "schema": { "openAPIV3Schema": {
@@ -49,14 +60,69 @@ pub fn crd() -> Value {
                         "kind": { "type": "string" },
                         "metadata": { "type": "object" },
                         "spec": spec,
+                        "status": status(),
                     },
                 } },
-                "additionalPrinterColumns": [{
-                    "name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp",
-                }],
+                "subresources": { "status": {} },
+                "additionalPrinterColumns": columns(),
             }],
         },
     })
+}
+
+/// What the control plane says of a table.
+fn status() -> Value {
+    let text = |description: &str| json!({ "type": "string", "description": description });
+    let number = |description: &str| json!({ "type": "integer", "description": description });
+    let condition = json!({
+        "type": "object",
+        "required": ["type", "status"],
+        "properties": {
+            "type": text("Accepted: the table is sound. ResolvedRefs: what it names in pods, keys and files, is there. Programmed: every connected sidecar runs it."),
+            "status": { "type": "string", "enum": ["True", "False", "Unknown"] },
+            "reason": text("Why, in one word."),
+            "message": text("Why, in full."),
+            "observedGeneration": number("The generation that this is said of."),
+            "lastTransitionTime": text("When the status last changed."),
+        },
+    });
+    json!({
+        "type": "object",
+        "description": "What the control plane says of the table.",
+        "properties": {
+            "observedGeneration": number("The generation that this is said of."),
+            "hash": text("The table that sidecars get: the last good one. Sidecars show it in faregate_config_info."),
+            "sidecars": {
+                "type": "object",
+                "description": "The connected sidecars whose table it is.",
+                "properties": {
+                    "connected": number("All of them."),
+                    "programmed": number("Those that run it."),
+                    "refused": number("Those that cannot use it, and keep the one that they had."),
+                },
+            },
+            "conditions": {
+                "type": "array",
+                "items": condition,
+                "x-kubernetes-list-type": "map",
+                "x-kubernetes-list-map-keys": ["type"],
+            },
+        },
+    })
+}
+
+/// What `kubectl get` shows.
+fn columns() -> Value {
+    let condition = |kind: &str| json!({ "name": kind, "type": "string", "jsonPath": format!(".status.conditions[?(@.type==\"{kind}\")].status") });
+    let of_status = |name: &str, kind: &str, path: &str| json!({ "name": name, "type": kind, "jsonPath": format!(".status.{path}") });
+    json!([
+        condition("Accepted"),
+        condition("Programmed"),
+        of_status("Sidecars", "integer", "sidecars.connected"),
+        of_status("Running", "integer", "sidecars.programmed"),
+        of_status("Hash", "string", "hash"),
+        { "name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp" },
+    ])
 }
 
 /// The same as it is committed and printed.
@@ -91,6 +157,11 @@ fn convert(schema: &Value, definitions: &Value) -> Value {
     for (name, inner) in schema.get("properties").and_then(Value::as_object).into_iter().flatten() {
         let properties = out.entry("properties").or_insert_with(|| json!({}));
         properties[name] = convert(inner, definitions);
+        if name == "on" {
+            properties[ON_IN_YAML_1_1] = properties[name].clone();
+            properties[ON_IN_YAML_1_1]["description"] =
+                json!("`on`, as it comes from kubectl when it is written without quotes.");
+        }
     }
     for key in ["items", "additionalProperties"] {
         if let Some(inner) = schema.get(key).filter(|inner| inner.is_object()) {
@@ -170,6 +241,8 @@ mod tests {
             "nullable",
             "format",
             "x-kubernetes-int-or-string",
+            "x-kubernetes-list-type",
+            "x-kubernetes-list-map-keys",
             ANYTHING,
         ];
         let map = schema.as_object().unwrap();

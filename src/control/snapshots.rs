@@ -5,7 +5,7 @@
 //! whole; it wakes the sidecars whose table is another than before and nobody else. A table that could not be made never
 //! comes here, so the last good one stays. Start with [`Snapshots::publish`] and [`Snapshots::join`].
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;
@@ -74,13 +74,16 @@ pub struct Snapshots {
 struct Tables {
     cluster: Option<Arc<Published>>,
     own: BTreeMap<String, Arc<Published>>,
+    /// Namespaces with a table of their own of which no good version is known: the cluster's is not theirs.
+    held: BTreeSet<String>,
     /// Namespaces with connected sidecars.
     rooms: HashMap<Arc<str>, Arc<Room>>,
 }
 
 impl Tables {
     fn of(&self, namespace: &str) -> Option<&Arc<Published>> {
-        self.own.get(namespace).or(self.cluster.as_ref())
+        let cluster = || self.cluster.as_ref().filter(|_| !self.held.contains(namespace));
+        self.own.get(namespace).or_else(cluster)
     }
 }
 
@@ -136,6 +139,20 @@ impl Snapshots {
         self.change(scope, None)
     }
 
+    /// A namespace has a table of its own of which no good version is known: its sidecars keep what they run, and do not
+    /// get the cluster's meanwhile. Changes nothing where a good one is in force; ends with the next table, or its end.
+    pub fn hold(&self, namespace: &str) {
+        let mut tables = self.tables.lock();
+        if tables.own.contains_key(namespace) || !tables.held.insert(namespace.to_owned()) {
+            return;
+        }
+        if let Some(room) = tables.rooms.get(namespace) {
+            self.put(room, None);
+        }
+        drop(tables);
+        self.progressed();
+    }
+
     fn change(&self, scope: &Scope, to: Option<Arc<Published>>) -> bool {
         let mut tables = self.tables.lock();
         let before = match scope {
@@ -143,7 +160,9 @@ impl Snapshots {
             Scope::Namespace(name) => tables.own.get(name),
         };
         let hash = |published: Option<&Arc<Published>>| published.map(|published| published.snapshot.hash.clone());
-        if hash(before) == hash(to.as_ref()) {
+        let same = hash(before) == hash(to.as_ref());
+        let held = matches!(scope, Scope::Namespace(name) if tables.held.remove(name));
+        if same && !held {
             return false;
         }
         match (scope, to) {
@@ -153,7 +172,7 @@ impl Snapshots {
         }
         for (namespace, room) in &tables.rooms {
             let concerned = match scope {
-                Scope::Cluster => !tables.own.contains_key(&**namespace),
+                Scope::Cluster => !tables.own.contains_key(&**namespace) && !tables.held.contains(&**namespace),
                 Scope::Namespace(name) => **name == **namespace,
             };
             if concerned {
@@ -184,6 +203,12 @@ impl Snapshots {
     /// The table of a namespace.
     pub fn current(&self, namespace: &str) -> Option<Arc<Published>> {
         self.tables.lock().of(namespace).cloned()
+    }
+
+    /// Every table in force.
+    pub fn in_force(&self) -> Vec<Arc<Published>> {
+        let tables = self.tables.lock();
+        tables.cluster.iter().chain(tables.own.values()).cloned().collect()
     }
 
     /// A sidecar of this namespace has come.

@@ -116,6 +116,11 @@ impl<'a> Call<'a> {
             exchange.set_app(&name);
             return Ok(());
         }
+        // A page that somebody looks at on this machine could have their browser spend here (Fetch Metadata, 2.1.2).
+        if self.head.headers.get("sec-fetch-site").is_some_and(|site| site.eq_ignore_ascii_case(b"cross-site")) {
+            let message = "a web page of another site asks, without a key; browsers need an inbound key (server.keys)";
+            return Err(ClientError::new(Kind::Unauthorized, message));
+        }
         let header = self.head.headers.get(&self.gateway.settings.app_header);
         let named = header.and_then(|value| std::str::from_utf8(value).ok()).map(str::trim);
         if let Some(app) = named.filter(|app| !app.is_empty()) {

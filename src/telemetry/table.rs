@@ -154,6 +154,24 @@ table! {
         "Always 1; where the routing table in use came from: `file`, `defaults` (what the keys in the environment allow), `control`, `last_known_good` (what control gave to an earlier process of this pod).";
     BUILD_INFO = "faregate_build_info", Kind::Gauge, ["version", "commit"],
         "Always 1; which build this is.";
+    CONTROL_ADMISSIONS = "faregate_control_admissions_total", Kind::Counter, ["webhook", "result"],
+        "Questions of the API server. webhook `inject`: pods, by what became of them: `injected`, `unchanged` (injected already), `left` (not asked for, or not possible), `denied`, `dry_run`; `validate`: routing tables: `accepted`, `denied`. Both: `malformed`, which is no question of this kind.";
+    CONTROL_ADMISSION_SECONDS = "faregate_control_admission_seconds", Kind::Histogram(CONNECT), ["webhook"],
+        "From the head of a question of the API server to the answer.";
+    CONTROL_API_ERRORS = "faregate_control_api_errors_total", Kind::Counter, ["what"],
+        "Requests to the API server that failed, by what they were for: `lease`, `certificates`, `namespaces`, `routing_tables`, `config_maps`, `status`, `pods`, `replicas`.";
+    CONTROL_LEADER = "faregate_control_leader", Kind::Gauge, [],
+        "1 while this control process leads: it renews certificates, writes statuses and counts pods.";
+    CONTROL_CERTIFICATE_EXPIRY = "faregate_control_certificate_expiry_timestamp_seconds", Kind::Gauge, ["certificate"],
+        "When a certificate of the control plane expires, Unix time: `serving`, or the `authority` that is trusted longest.";
+    CONTROL_ROTATIONS = "faregate_control_certificate_rotations_total", Kind::Counter, ["certificate"],
+        "Certificates that this control process has made, the first included: `certificate` or `authority`.";
+    CONTROL_TABLES = "faregate_control_tables", Kind::Gauge, ["namespace", "kind", "name", "state"],
+        "Always 1 for each RoutingTable and labelled ConfigMap, by its state: `accepted`, `refused` (the last good one stays), `unused` (another comes before it).";
+    CONTROL_UNINJECTED_PODS = "faregate_control_uninjected_pods", Kind::Gauge, ["namespace"],
+        "Pods that ask for the sidecar, by their label or their namespace's, and have none. From the leader alone.";
+    CONTROL_OUTDATED_PODS = "faregate_control_outdated_pods", Kind::Gauge, ["namespace"],
+        "Injected pods whose sidecar is not what a pod would get now: they want a restart. From the leader alone.";
     GEN_AI_DURATION_SECONDS = "gen_ai_client_operation_duration_seconds", Kind::Histogram(GEN_AI_DURATION),
         ["gen_ai_operation_name", "gen_ai_provider_name", "gen_ai_request_model", "error_type"],
         "As faregate_request_duration_seconds, for calls of a model that reached a provider; error_type is the outcome, empty for `ok`. Only with `observe.gen_ai_metrics`.";

@@ -51,7 +51,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         ],
     ),
     // The cluster's side; must not know how calls are made.
-    ("control", &["config", "telemetry", "error", "distribution", "http1", "routing::{RoutingTable}"]),
+    ("control", &["config", "telemetry", "error", "fetch", "distribution", "http1", "routing::{RoutingTable}"]),
     ("cli", &["*"]),
     ("main", &["cli"]),
     ("lib", &["*"]),

@@ -4,6 +4,7 @@ refused with what to change."""
 import json
 import os
 import pathlib
+import re
 import subprocess
 import tarfile
 
@@ -338,6 +339,16 @@ def test_injection_settings_are_read(tmp_path):
             done = faregate("inject", "-f", str(pod), "--settings", str(settings), "--image", "r/f:1")
             assert done.returncode == 0, f"{name}: {done.stderr}"
             assert "restartPolicy: Always" in done.stdout
+
+
+def test_values_in_the_docs_render():
+    seen = 0
+    for page in (ROOT / "docs").glob("**/*.md"):
+        for block in re.findall(r"```yaml\n(.*?)```", page.read_text(), re.DOTALL):
+            if block.startswith("# values:"):
+                template("helm4", yaml.safe_load(block))
+                seen += 1
+    assert seen
 
 
 def test_the_readme_is_fresh():

@@ -144,6 +144,8 @@ fn the_settings_of_the_documentation_are_the_defaults_where_it_says_so() {
         image_pull_secrets: Vec::new(),
         credentials_secret: None,
         config_map: None,
+        control: None,
+        control_ca: None,
         log_level: None,
         env: defaults.env.clone(),
         ..shown.clone()

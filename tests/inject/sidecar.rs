@@ -150,3 +150,54 @@ fn the_injected_arguments_are_understood() {
     assert!(outcome.text.contains("--admin=[::]:4001"), "{}", outcome.text);
     assert!(!outcome.text.contains("runAsUser"));
 }
+
+/// With a control plane: its address, a token for it, memory for the last good table; all of it gone with the setting.
+#[test]
+fn a_sidecar_of_a_control_plane_gets_its_address_a_token_and_memory() {
+    let injector = |control: Option<&str>| {
+        let settings = faregate::control::inject::Settings { control: control.map(Into::into), ..super::settings() };
+        faregate::control::inject::Injector::new(settings).unwrap()
+    };
+    let with = injector(Some("https://faregate-control.faregate-system.svc:9444"));
+    let inject = |injector: &faregate::control::inject::Injector, text: &str| {
+        manifest::inject(text, injector, "shop", &|_| Default::default()).text
+    };
+    let text = fs::read_to_string(folder("pods/plain.yaml")).unwrap();
+    let once = inject(&with, &text);
+    assert_eq!(inject(&with, &once), once);
+    let pod = manifest::value(&once).unwrap();
+    let sidecar = &pod["spec"]["initContainers"][0];
+    let environment = environment(sidecar);
+    let state = environment["FAREGATE_STATE"].clone();
+    let token = Path::new(&environment["FAREGATE_CONTROL_TOKEN"]);
+    assert_eq!(environment["FAREGATE_CONTROL"], "https://faregate-control.faregate-system.svc:9444");
+    assert!(!environment.contains_key("FAREGATE_CONTROL_CA"), "the system's authorities");
+    let mounted = |at: &Path| {
+        let mounts = sidecar["volumeMounts"].as_array().unwrap();
+        let mount = mounts.iter().find(|mount| mount["mountPath"] == at.to_str().unwrap()).unwrap();
+        let volumes = pod["spec"]["volumes"].as_array().unwrap();
+        let volume = volumes.iter().find(|volume| volume["name"] == mount["name"]).unwrap();
+        (mount["readOnly"] == true, volume.clone())
+    };
+    let (read_only, volume) = mounted(Path::new(&state));
+    assert!(!read_only);
+    assert_eq!(volume["emptyDir"]["medium"], "Memory");
+    let (read_only, volume) = mounted(token.parent().unwrap());
+    assert!(read_only);
+    let source = &volume["projected"]["sources"][0]["serviceAccountToken"];
+    assert_eq!(source["audience"], faregate::control::inject::AUDIENCE);
+    assert_eq!(source["path"], token.file_name().unwrap().to_str().unwrap());
+    // The app gets none of it.
+    assert!(!pod["spec"]["containers"].to_string().contains("faregate-token"));
+
+    // An authority that comes and goes is no other template; one that the settings name is.
+    let trusting = with.clone().with_trust("-----BEGIN CERTIFICATE-----".into());
+    let trusted = inject(&trusting, &text);
+    assert!(trusted.contains("FAREGATE_CONTROL_CA"));
+    let status = |text: &str| manifest::value(text).unwrap()["metadata"]["annotations"]["faregate.dev/status"].clone();
+    assert_eq!(status(&trusted), status(&once));
+    assert_eq!(inject(&with, &trusted), trusted);
+
+    let without = inject(&injector(None), &once);
+    assert_eq!(without, inject(&injector(None), &text));
+}

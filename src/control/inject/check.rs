@@ -36,6 +36,23 @@ pub(super) fn object_name(text: &str) -> Checked {
     Err(format!("`{text}` cannot be the name of an object: lower case letters, digits, `-` and `.` only"))
 }
 
+/// The address of a control plane: its origin alone.
+pub(super) fn control(text: &str) -> Checked {
+    let known = |b: u8| b.is_ascii_alphanumeric() || b"._-:[]".contains(&b);
+    match text.strip_prefix("https://") {
+        Some(host) if !host.is_empty() && host.bytes().all(known) && !host.starts_with(':') => Ok(()),
+        _ => Err(format!("`{text}` is no address such as https://faregate-control.faregate-system.svc:9444")),
+    }
+}
+
+/// Certificates of authorities, for an address that is given.
+pub(super) fn authorities(pem: &str, for_an_address: bool) -> Checked {
+    if !for_an_address {
+        return Err("is of no use without `control`".into());
+    }
+    if pem.contains("-----BEGIN CERTIFICATE-----") { Ok(()) } else { Err("holds no PEM certificate".into()) }
+}
+
 /// Names of families of clients.
 pub(super) fn sdks(names: &[String]) -> Checked {
     let unknown: Vec<&str> = names.iter().map(String::as_str).filter(|name| !pack::all().contains_key(*name)).collect();
@@ -145,5 +162,12 @@ mod tests {
         assert!(mode("proxy").unwrap_err().contains("not there yet"));
         assert!(variable("FAREGATE_APP", "x").is_err());
         assert!(image("a b").is_err());
+        for good in ["https://control", "https://control.faregate-system.svc:9444", "https://[::1]:9444"] {
+            assert_eq!(control(good), Ok(()), "{good}");
+        }
+        for bad in ["", "control:9444", "http://control", "https://", "https://:1", "https://a/b", "https://a@b"] {
+            assert!(control(bad).is_err(), "{bad}");
+        }
+        assert!(authorities("x", true).is_err());
     }
 }

@@ -25,6 +25,13 @@ pub enum Skip {
     Static,
 }
 
+impl Skip {
+    /// Whether the pod's owner wants it so.
+    pub fn is_wanted(&self) -> bool {
+        matches!(self, Self::NotAsked | Self::OptedOut)
+    }
+}
+
 impl fmt::Display for Skip {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -19,6 +19,7 @@ mod status;
 mod warnings;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde_json::{Value, json};
 
@@ -26,7 +27,7 @@ pub use annotations::{ANNOTATIONS, Annotation, reference};
 pub use attribution::Owner;
 pub use decide::Skip;
 pub use settings::{Resources, Settings};
-pub use sidecar::SIDECAR;
+pub use sidecar::{AUDIENCE, SIDECAR};
 
 use annotations::Plan;
 use decide::Wish;
@@ -45,6 +46,8 @@ const DEFAULT_CONTAINER: &str = "kubectl.kubernetes.io/default-container";
 #[derive(Debug, Clone)]
 pub struct Injector {
     settings: Settings,
+    /// The authorities of a control plane that renews them itself, as PEM.
+    trust: Option<Arc<str>>,
 }
 
 /// A namespace as far as injection looks at it.
@@ -92,7 +95,39 @@ impl Injector {
     /// All that is wrong with them.
     pub fn new(settings: Settings) -> Result<Self, Vec<String>> {
         let problems = settings.problems();
-        if problems.is_empty() { Ok(Self { settings }) } else { Err(problems) }
+        if problems.is_empty() { Ok(Self { settings, trust: None }) } else { Err(problems) }
+    }
+
+    /// The same, with the authorities that pods are to trust as the control plane's, as PEM. They come and go, and are no
+    /// part of the template: running sidecars hear of new ones. Settings that name their own keep those.
+    pub fn with_trust(mut self, trust: Arc<str>) -> Self {
+        let wanted = self.settings.control.is_some() && self.settings.control_ca.is_none() && !trust.is_empty();
+        self.trust = wanted.then_some(trust);
+        self
+    }
+
+    /// The namespace in which nothing is injected, being Faregate's own.
+    pub fn own_namespace(&self) -> &str {
+        &self.settings.namespace
+    }
+
+    /// Whether a pod's labels ask for injection in its namespace.
+    pub fn is_asked(&self, pod: &Value, namespace: &Namespace) -> bool {
+        matches!(decide::decide(&Pod::new(pod), namespace, &self.settings.namespace), Wish::Inject)
+    }
+
+    /// The template that a pod would get now, by its metadata alone; `None` where it would be refused.
+    pub fn template(&self, pod: &Value, namespace: &Namespace) -> Option<String> {
+        let pod = Pod::new(pod);
+        let (plan, problems) = Plan::new(&self.settings, &namespace.annotations, &pod.annotations());
+        let sidecar = || sidecar::build(&plan, &attribution::app(&plan, &pod, None));
+        problems.is_empty().then(|| template(&plan, &sidecar()))
+    }
+
+    /// The template that a pod has, by its metadata; `None` where it has none.
+    pub fn template_of(pod: &Value) -> Option<String> {
+        let status = Pod::new(pod).annotations().remove(STATUS)?;
+        Status::parse(&status).map(|status| status.template)
     }
 
     /// Decides on a pod, or on a template that `owner` makes pods of.
@@ -123,7 +158,8 @@ impl Injector {
         let before = before.unwrap_or_default();
         let warnings = warnings::of(&pod, &plan, &before);
         let sidecar = sidecar::build(&plan, &attribution::app(&plan, &pod, owner));
-        Ok(Decision::Inject(Injection { pod: apply(pod, &plan, sidecar, &before), warnings }))
+        let trust = self.trust.as_deref();
+        Ok(Decision::Inject(Injection { pod: apply(pod, &plan, sidecar, trust, &before), warnings }))
     }
 }
 
@@ -157,9 +193,11 @@ fn clashes(pod: &Pod, injected: bool, plan: &Plan) -> Vec<String> {
 }
 
 /// Puts everything into the pod.
-fn apply(mut pod: Pod, plan: &Plan, sidecar: Sidecar, before: &Status) -> Value {
-    let env = environment::pack(plan);
-    let template = status::hash(&[&sidecar.container, &json!(sidecar.volumes), &json!(env)]);
+fn apply(mut pod: Pod, plan: &Plan, mut sidecar: Sidecar, trust: Option<&str>, before: &Status) -> Value {
+    let template = template(plan, &sidecar);
+    if let Some(trust) = trust {
+        sidecar.trust(trust);
+    }
     let is_new = before.template != template;
     let kept = environment::kept(&pod, plan, before);
     environment::set(&mut pod, plan, before);
@@ -186,6 +224,12 @@ fn apply(mut pod: Pod, plan: &Plan, sidecar: Sidecar, before: &Status) -> Value 
     let status = Status { version: env!("CARGO_PKG_VERSION").into(), template, port: plan.settings.port, kept };
     annotations.insert(STATUS.into(), json!(status.text()));
     pod.into_value()
+}
+
+/// Names what is put into pods: those with another name have what an older version or older settings put there.
+fn template(plan: &Plan, sidecar: &Sidecar) -> String {
+    let env = environment::pack(plan);
+    status::hash(&[&sidecar.container, &json!(sidecar.volumes), &json!(env)])
 }
 
 /// Our volumes, those of an earlier injection renewed or taken out.

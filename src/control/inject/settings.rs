@@ -33,6 +33,12 @@ pub struct Settings {
     pub config_map: Option<String>,
     /// Secret of the pod's namespace with providers' keys.
     pub credentials_secret: Option<String>,
+    /// Address of the control plane, `https://HOST:PORT`, that sidecars get their routing table from. Without it, they
+    /// have the ConfigMap's.
+    pub control: Option<String>,
+    /// The authorities that sidecars trust as the control plane's, as PEM; the system's where it is not given. The
+    /// webhook has its own.
+    pub control_ca: Option<String>,
     /// How calls reach the sidecar; `env` is all there is so far.
     pub mode: String,
     /// Families of clients whose variables are set; empty for all.
@@ -75,6 +81,8 @@ impl Default for Settings {
             run_as_user: Some(14001),
             config_map: None,
             credentials_secret: None,
+            control: None,
+            control_ca: None,
             mode: "env".into(),
             sdks: Vec::new(),
             placeholder_keys: true,
@@ -128,6 +136,12 @@ impl Settings {
         say("sdks", check::sdks(&self.sdks));
         for (key, name) in [("config_map", &self.config_map), ("credentials_secret", &self.credentials_secret)] {
             say(key, name.as_deref().map_or(Ok(()), check::object_name));
+        }
+        if let Some(address) = &self.control {
+            say("control", check::control(address));
+        }
+        if let Some(pem) = &self.control_ca {
+            say("control_ca", check::authorities(pem, self.control.is_some()));
         }
         say("run_as_user", if self.run_as_user == Some(0) { Err("0 is root".into()) } else { Ok(()) });
         if let Some(level) = &self.log_level {

@@ -18,6 +18,15 @@ pub(super) const ADMIN_PORT: &str = "faregate-admin";
 /// Where the sidecar finds providers' keys.
 pub(super) const CREDENTIALS: &str = "/var/run/secrets/faregate.dev/credentials";
 const CONFIGURATION: &str = "/etc/faregate";
+/// Where the sidecar finds what it shows itself to the control plane by: a directory of its own, since the token is renewed
+/// and a single file that is mounted never is.
+const TOKEN: &str = "/var/run/secrets/faregate.dev/control";
+/// For whom the token is.
+pub const AUDIENCE: &str = "faregate.dev/control";
+/// Where the sidecar keeps the last good table.
+const STATE: &str = "/var/lib/faregate";
+/// The variable with the authorities that the sidecar trusts as the control plane's.
+const TRUST: &str = "FAREGATE_CONTROL_CA";
 
 /// What goes into the pod besides variables of its containers.
 pub(super) struct Sidecar {
@@ -27,7 +36,8 @@ pub(super) struct Sidecar {
 
 /// Whether a volume's name is one of ours.
 pub(super) fn is_ours(volume: &str) -> bool {
-    [format!("{VOLUMES}credentials"), format!("{VOLUMES}config")].iter().any(|name| name == volume)
+    let ours = ["credentials", "config", "token", "state"];
+    volume.strip_prefix(VOLUMES).is_some_and(|name| ours.contains(&name))
 }
 
 /// The sidecar of a pod whose calls count as those of `app`.
@@ -52,6 +62,16 @@ pub(super) fn build(plan: &Plan, app: &str) -> Sidecar {
         // Read by all, since the sidecar is not root; but mounted into the sidecar only.
         volumes.push(json!({ "name": name, "secret": { "secretName": secret, "defaultMode": 0o444 } }));
     }
+    if settings.control.is_some() {
+        let (token, state) = (format!("{VOLUMES}token"), format!("{VOLUMES}state"));
+        mounts.push(json!({ "name": token, "mountPath": TOKEN, "readOnly": true }));
+        mounts.push(json!({ "name": state, "mountPath": STATE }));
+        let source = json!({ "audience": AUDIENCE, "expirationSeconds": 3600, "path": "token" });
+        let sources = json!([{ "serviceAccountToken": source }]);
+        // Its owner is who reads it, where one is set; else kubelet makes it readable to all.
+        volumes.push(json!({ "name": token, "projected": { "sources": sources, "defaultMode": 0o444 } }));
+        volumes.push(json!({ "name": state, "emptyDir": { "medium": "Memory", "sizeLimit": "64Mi" } }));
+    }
     let mut container = json!({
         "name": SIDECAR,
         "image": settings.image,
@@ -75,6 +95,15 @@ pub(super) fn build(plan: &Plan, app: &str) -> Sidecar {
     Sidecar { container, volumes }
 }
 
+impl Sidecar {
+    /// Adds authorities that change while a template stays what it is.
+    pub(super) fn trust(&mut self, authorities: &str) {
+        if let Some(variables) = self.container.get_mut("env").and_then(Value::as_array_mut) {
+            variables.push(json!({ "name": TRUST, "value": authorities }));
+        }
+    }
+}
+
 /// Our own variables first, in an order that lets later ones name earlier ones.
 fn environment(plan: &Plan, app: &str) -> Vec<Value> {
     let field = |name: &str, path: &str| json!({ "name": name, "valueFrom": { "fieldRef": { "fieldPath": path } } });
@@ -87,6 +116,12 @@ fn environment(plan: &Plan, app: &str) -> Vec<Value> {
     variables.push(json!({ "name": "FAREGATE_APP", "value": app }));
     if plan.settings.credentials_secret.is_some() {
         variables.push(json!({ "name": "FAREGATE_CREDENTIALS", "value": CREDENTIALS }));
+    }
+    if let Some(control) = &plan.settings.control {
+        variables.push(json!({ "name": "FAREGATE_CONTROL", "value": control }));
+        variables.push(json!({ "name": "FAREGATE_CONTROL_TOKEN", "value": format!("{TOKEN}/token") }));
+        variables.push(json!({ "name": "FAREGATE_STATE", "value": STATE }));
+        variables.extend(plan.settings.control_ca.as_ref().map(|ca| json!({ "name": TRUST, "value": ca })));
     }
     if let Some(level) = &plan.settings.log_level {
         variables.push(json!({ "name": "RUST_LOG", "value": level }));

@@ -25,7 +25,8 @@ pub(super) fn of(pod: &Pod, plan: &Plan, before: &Status) -> Vec<String> {
             proxies(container, name, plan, &mut say);
         }
     }
-    if plan.settings.credentials_secret.is_none() && plan.settings.config_map.is_none() {
+    let settings = &plan.settings;
+    if settings.credentials_secret.is_none() && settings.config_map.is_none() && settings.control.is_none() {
         say(
             "neither a credentials Secret nor a ConfigMap is named: without a provider's key the sidecar answers from \
              its built-in simulated provider, with made-up text"

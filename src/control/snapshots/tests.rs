@@ -50,6 +50,29 @@ fn only_those_are_woken_whose_table_is_another() {
 }
 
 #[test]
+fn a_namespace_whose_own_table_is_bad_does_not_get_the_clusters() {
+    let snapshots = snapshots();
+    let shop = Scope::Namespace("shop".into());
+    let (a, b) = (snapshot("a"), snapshot("b"));
+    snapshots.publish(Scope::Cluster, a.clone());
+    let mut seat = snapshots.join("shop", None);
+    assert_eq!(hash(&mut seat), Some(a.hash.clone()));
+    snapshots.hold("shop");
+    assert_eq!((woken(&mut seat), hash(&mut seat)), (true, None));
+    assert!(snapshots.publish(Scope::Cluster, b.clone()));
+    assert!(!woken(&mut seat));
+    assert!(snapshots.publish(shop.clone(), a.clone()));
+    assert_eq!((woken(&mut seat), hash(&mut seat)), (true, Some(a.hash.clone())));
+    // A good one that is in force stays, whatever comes after it.
+    snapshots.hold("shop");
+    assert_eq!((woken(&mut seat), hash(&mut seat)), (false, Some(a.hash)));
+    snapshots.withdraw(&shop);
+    snapshots.hold("shop");
+    assert!(snapshots.withdraw(&shop), "what was held is let go");
+    assert_eq!(hash(&mut seat), Some(b.hash));
+}
+
+#[test]
 fn answers_are_counted_for_the_table_in_force_alone() {
     let snapshots = snapshots();
     let (a, b) = (snapshot("a"), snapshot("b"));
