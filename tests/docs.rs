@@ -49,7 +49,10 @@ fn configurations_pass_the_check() {
     let mut seen = 0;
     for block in blocks(&["yaml"]) {
         // Manifests for Kubernetes and settings of Prometheus are no configuration of ours.
-        if ["apiVersion:", "scrape_configs:", "groups:", "services:", "# values:"].iter().any(|key| block.text.contains(key)) {
+        if ["apiVersion:", "scrape_configs:", "groups:", "services:", "# values:"]
+            .iter()
+            .any(|key| block.text.contains(key))
+        {
             continue;
         }
         if is_price_overlay(&block.text) {

@@ -117,7 +117,7 @@ impl State {
         };
         let stays = if spread { None } else { all().find(signs) };
         // At the very first there is none that has settled: the one that has been there longest will have to do.
-        stays.or_else(|| all().find(settled)).or_else(|| all().last()).unwrap_or(0)
+        stays.or_else(|| all().find(settled)).or_else(|| all().next_back()).unwrap_or(0)
     }
 
     fn needs_leaf(&self, signer: &Certificate, now: i64, policy: &Policy) -> bool {
