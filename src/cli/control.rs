@@ -35,7 +35,7 @@ pub struct ControlArgs {
     #[arg(long, value_name = "FILE")]
     settings: Option<PathBuf>,
     /// Image of the sidecar, over the settings'.
-    #[arg(long, value_name = "IMAGE")]
+    #[arg(long, env = "FAREGATE_IMAGE", value_name = "IMAGE")]
     image: Option<String>,
     /// Faregate's own namespace, over the settings': its routing table is the cluster's, and nothing is injected in it.
     #[arg(long, env = "FAREGATE_NAMESPACE", value_name = "NAME")]

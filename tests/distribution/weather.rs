@@ -208,7 +208,7 @@ async fn tokens_are_reviewed_by_the_api_server() {
             "spec": asked["spec"],
             "status": status,
         });
-        peer.json(201, &review.to_string());
+        peer.json(201, review.to_string());
     });
     let config = kube::Config::new(format!("http://{}", api.address).parse().unwrap());
     let reviewer = TokenReviewer::new(kube::Client::try_from(config).unwrap());

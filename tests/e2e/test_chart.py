@@ -284,6 +284,24 @@ def test_certificates_of_its_own_are_never_in_what_is_rendered():
     assert volumes["tls"]["secret"]["secretName"] == certificate["spec"]["secretName"]
 
 
+def test_grants_and_webhooks_are_those_that_the_program_is_tested_with():
+    """`tests/control` holds these two files to the calls that the process makes and to the paths that it serves."""
+
+    def essence(text):
+        found = {}
+        for one in objects(text):
+            if one["kind"] in ("ClusterRole", "Role"):
+                found[one["kind"]] = one["rules"]
+            elif one["kind"].endswith("WebhookConfiguration"):
+                found[one["kind"]] = one["webhooks"]
+        return found
+
+    sources = [(ROOT / "deploy/kubernetes" / name).read_text() for name in ("control-rbac.yaml", "webhook.yaml")]
+    tested = {**essence(sources[0]), **essence(sources[1])}
+    assert len(tested) == 4
+    assert essence(template("helm4", {})) == tested
+
+
 def test_what_is_kept_and_what_is_not():
     (found,) = by_kind(template("helm4", {}), "CustomResourceDefinition")
     assert found["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep"
@@ -321,7 +339,7 @@ def test_every_argument_is_known_to_the_program():
                 command, *options = container["args"]
                 known = faregate(command, "--help").stdout
                 for option in options:
-                    assert f"{option.split('=')[0]} " in known, f"{command}: {option}"
+                    assert re.search(rf"{option.split('=')[0]}\s", known), f"{command}: {option}"
 
 
 def test_injection_settings_are_read(tmp_path):

@@ -19,11 +19,15 @@ NOT_STAGED = {
     "FaregateOverheadHigh": "a debug build on a busy machine may or may not be so slow",
     "FaregatePriceCardOld": "the age of the shipped cards is what it is",
     "FaregateSidecarsBehind": "wants a control plane, which wants a cluster",
+    "FaregateUninjectedPods": "wants a control plane, which wants a cluster",
+    "FaregateCertificateExpires": "wants a control plane, which wants a cluster",
 }
 # Panels that this fleet has no numbers for, with the reason; every other one must have some.
 WITHOUT_NUMBERS = {
     "Faregate / Fleet: Sidecars by state": "wants a control plane, which wants a cluster",
     "Faregate / Fleet: Time until sidecars run a table": "wants a control plane, which wants a cluster",
+    "Faregate / Fleet: Pods that want a restart": "wants a control plane, which wants a cluster",
+    "Faregate / Fleet: Certificates end in": "wants a control plane, which wants a cluster",
 }
 
 
