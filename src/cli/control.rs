@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
-use crate::config::units::Span;
+use super::span;
 use crate::control::certificates::rotation::Policy;
 use crate::control::inject::Settings;
 use crate::control::run::{self, Options, Source, names_of_service};
@@ -118,11 +118,6 @@ enum Certificates {
 /// Every address of the machine, IPv4 included.
 const fn any(port: u16) -> SocketAddr {
     SocketAddr::new(std::net::IpAddr::V6(Ipv6Addr::UNSPECIFIED), port)
-}
-
-fn span(text: &str) -> Result<Duration, String> {
-    let span: Result<Span, serde_json::Error> = serde_json::from_value(text.into());
-    span.map(|span| span.0).map_err(|_| "wants a time such as 30s, 5m or 12h".to_owned())
 }
 
 fn whole_seconds(text: &str) -> Result<Duration, String> {

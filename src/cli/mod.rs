@@ -23,8 +23,11 @@ mod schema;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand};
+
+use crate::config::units::Span;
 
 /// An LLM gateway that runs beside every pod.
 #[derive(Debug, Parser)]
@@ -100,6 +103,12 @@ impl Cli {
 fn print(text: &str) {
     let mut out = std::io::stdout().lock();
     let _gone = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}
+
+/// A length of time on the command line, as configurations write it.
+fn span(text: &str) -> Result<Duration, String> {
+    let span: Result<Span, serde_json::Error> = serde_json::from_value(text.into());
+    span.map(|span| span.0).map_err(|_| "wants a time such as 500ms, 30s, 5m or 12h".to_owned())
 }
 
 /// How a command writes what it has found.

@@ -5,8 +5,7 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 
-use super::admin;
-use crate::config::units::Span;
+use super::{admin, span};
 
 /// How long to wait before it is asked again.
 const PAUSE: Duration = Duration::from_millis(200);
@@ -28,11 +27,6 @@ pub struct ReadyArgs {
     /// Ask again and again for so long.
     #[arg(long, default_value = "0s", value_parser = span, value_name = "TIME")]
     wait: Duration,
-}
-
-fn span(text: &str) -> Result<Duration, String> {
-    let span: Result<Span, serde_json::Error> = serde_json::from_value(text.into());
-    span.map(|span| span.0).map_err(|_| "wants a time such as 500ms, 30s or 5m".to_owned())
 }
 
 /// Asks until it is ready or the time is over.

@@ -26,7 +26,7 @@ use crate::telemetry::{Every, Telemetry};
 use reviews::Reviews;
 
 pub use reviews::{Identity, Refusal, Reviewer};
-pub use token_review::{AUDIENCE, TokenReviewer};
+pub use token_review::TokenReviewer;
 
 /// Out of file descriptors or memory: a pause lets others finish.
 const PAUSE: Duration = Duration::from_millis(50);

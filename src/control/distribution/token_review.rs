@@ -10,9 +10,8 @@ use kube::api::{Api, PostParams};
 use serde::Deserialize;
 
 use super::reviews::{Identity, Refusal, Reviewer};
+use crate::control::inject::AUDIENCE;
 
-/// What a token must be for: one that is for the API server, or for anybody else, opens nothing here.
-pub const AUDIENCE: &str = "faregate.dev/control";
 /// What the names of service accounts begin with.
 const ACCOUNT: &str = "system:serviceaccount:";
 /// Where the API server tells the pod that a token is bound to.

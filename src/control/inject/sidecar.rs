@@ -21,7 +21,7 @@ const CONFIGURATION: &str = "/etc/faregate";
 /// Where the sidecar finds what it shows itself to the control plane by: a directory of its own, since the token is renewed
 /// and a single file that is mounted never is.
 const TOKEN: &str = "/var/run/secrets/faregate.dev/control";
-/// For whom the token is.
+/// For whom the token is: one that is for the API server, or for anybody else, opens nothing at the control plane.
 pub const AUDIENCE: &str = "faregate.dev/control";
 /// Where the sidecar keeps the last good table.
 const STATE: &str = "/var/lib/faregate";
