@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use clap::Args;
 
+use super::span;
 use crate::config::Overrides;
 use crate::server::{self, ControlOptions, RunOptions};
 use crate::telemetry::logs;
@@ -64,9 +65,18 @@ pub struct RunArgs {
         default_value = "/var/run/secrets/faregate.dev/token"
     )]
     control_token: PathBuf,
+    /// After so long, a table of the control plane that was refused is tried again: a key may have come meanwhile.
+    #[arg(long, default_value = "60s", value_parser = again, value_name = "TIME")]
+    control_retry: Duration,
     /// Directory for what outlives this process: the last good table of the control plane, and whom to trust.
     #[arg(long, env = "FAREGATE_STATE", value_name = "DIRECTORY")]
     state: Option<PathBuf>,
+}
+
+/// Each try compiles the table; none is to follow the other without a pause.
+fn again(text: &str) -> Result<Duration, String> {
+    let again = span(text)?;
+    if again.is_zero() { Err("wants a time above 0".into()) } else { Ok(again) }
 }
 
 /// Runs until the process is told to stop.
@@ -74,7 +84,13 @@ pub fn run(args: RunArgs) -> ExitCode {
     let overrides = Overrides { listen: args.listen, admin: args.admin };
     let RunArgs { config, print_addresses, upgrade, control, control_ca, control_token, state, .. } = args;
     let control = control.filter(|url| !url.is_empty());
-    let control = control.map(|url| ControlOptions { url, ca: control_ca, token: control_token, state });
+    let control = control.map(|url| ControlOptions {
+        url,
+        ca: control_ca,
+        token: control_token,
+        state,
+        again: args.control_retry,
+    });
     let options = RunOptions { config, overrides, print_addresses, upgrade, control };
     match server::run(&options) {
         Ok(()) => ExitCode::SUCCESS,

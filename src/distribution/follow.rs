@@ -16,6 +16,9 @@ const GOOD: Duration = Duration::from_secs(30);
 /// After a connection that ended in good order, all of a control process's sidecars come back within this.
 const RETURN: Duration = Duration::from_secs(2);
 
+/// What [`Control::again`] is unless changed.
+const AGAIN: Duration = Duration::from_secs(60);
+
 /// A table, as it came.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Table {
@@ -33,8 +36,10 @@ pub trait Tables: Send + Sync {
     /// Puts a table into use, or leaves the one that is and says why. `again`: it was refused before.
     fn take(&self, table: Table, again: bool) -> impl Future<Output = Result<(), String>> + Send;
 
-    /// The table in use is the right one, says control.
-    fn kept(&self) {}
+    /// The table in use is the right one, says control; it may have sent another one meanwhile that was refused.
+    fn kept(&self) -> impl Future<Output = ()> + Send {
+        std::future::ready(())
+    }
 }
 
 /// Control, as a process knows it.
@@ -47,6 +52,8 @@ pub struct Control {
     pub token: PathBuf,
     /// What outlives this process.
     pub keeper: Keeper,
+    /// A table that was refused is tried again after this time: a key may have come meanwhile. A minute unless changed.
+    pub again: Duration,
     /// How this process stands with it.
     pub standing: Standing,
     /// Authorities that control has named.
@@ -63,7 +70,7 @@ impl Control {
         telemetry: Telemetry,
     ) -> Self {
         let trust = Mutex::new(keeper.trust());
-        Self { address, authorities, token, keeper, standing: Standing::new(telemetry), trust }
+        Self { address, authorities, token, keeper, again: AGAIN, standing: Standing::new(telemetry), trust }
     }
 
     /// Keeps a table that is in use for the next process.

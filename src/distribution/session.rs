@@ -6,8 +6,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use http::Method;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep_until, timeout};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
@@ -21,13 +22,11 @@ const OPENING: Duration = Duration::from_secs(20);
 const WRITE: Duration = Duration::from_secs(20);
 /// Without a ping that says otherwise, control is gone when nothing came for so long.
 const SILENCE: Duration = Duration::from_secs(90);
-/// A table that was refused is tried again after this: a key may have come meanwhile.
-const AGAIN: Duration = Duration::from_secs(60);
 /// A token is no longer.
 const MAX_TOKEN: u64 = 64 << 10;
 
 /// An open connection.
-pub(super) struct Session(Channel<TlsStream<TcpStream>>);
+pub(super) struct Session<S = TlsStream<TcpStream>>(Channel<S>);
 
 /// How a connection ended.
 pub(super) enum End {
@@ -55,7 +54,9 @@ impl Session {
         };
         timeout(OPENING, opening).await.unwrap_or_else(|_| Err("no answer in time".into()))
     }
+}
 
+impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     pub(super) async fn say(&mut self, message: &ToControl) -> io::Result<()> {
         let mut out = Vec::new();
         message.write(&mut out);
@@ -86,22 +87,26 @@ impl Session {
             table: tables.held().map(|hash| hash.to_string()),
         };
         self.say(&hello).await?;
-        let mut silence = SILENCE;
+        let (mut silence, mut heard) = (SILENCE, Instant::now());
+        // A table that was refused, and when to try it again.
         let mut refused: Option<(Table, Instant)> = None;
         loop {
-            let again = refused.as_ref().map_or_else(|| Instant::now() + SILENCE, |(_, at)| *at + AGAIN);
+            let again = refused.as_ref().map_or(heard, |(_, at)| *at);
             let message = tokio::select! {
-                message = timeout(silence, self.hear()) => {
-                    let silent = || io::Error::new(io::ErrorKind::TimedOut, "control has gone silent");
-                    message.map_err(|_| silent())??
+                // First: what came while a table was compiled is no silence.
+                biased;
+                message = self.hear() => message?,
+                () = sleep_until(heard + silence) => {
+                    return Err(io::Error::new(io::ErrorKind::TimedOut, "control has gone silent"));
                 }
-                () = tokio::time::sleep_until(again), if refused.is_some() => {
+                () = sleep_until(again), if refused.is_some() => {
                     if let Some((table, _)) = refused.take() {
                         refused = self.put(control, tables, table, true).await?;
                     }
                     continue;
                 }
             };
+            heard = Instant::now();
             control.standing.heard();
             match message {
                 ToSidecar::Table { hash, packed } => {
@@ -117,7 +122,9 @@ impl Session {
                     };
                 }
                 ToSidecar::Keep { hash } if tables.held().is_some_and(|held| *held == *hash) => {
-                    tables.kept();
+                    refused = None;
+                    tables.kept().await;
+                    control.standing.taken();
                     self.say(&ToControl::Ack { hash }).await?;
                 }
                 ToSidecar::Keep { .. } => return Err(io::Error::other("control takes this process for another")),
@@ -127,13 +134,16 @@ impl Session {
                     self.say(&ToControl::Pong).await?;
                 }
                 ToSidecar::Bye { reason } => return Ok(reason),
-                ToSidecar::None => tracing::info!("control has no table for this namespace: the one in use stays"),
+                ToSidecar::None => {
+                    refused = None;
+                    tracing::info!("control has no table for this namespace: the one in use stays");
+                }
                 ToSidecar::Unknown => {}
             }
         }
     }
 
-    /// Puts a table into use and says how that went; gives a refused one back.
+    /// Puts a table into use and says how that went; gives a refused one back, with the time to try it again.
     async fn put(
         &mut self,
         control: &Control,
@@ -145,6 +155,7 @@ impl Session {
         match tables.take(table.clone(), again).await {
             Ok(()) => {
                 control.keep(table).await;
+                control.standing.taken();
                 self.say(&ToControl::Ack { hash }).await?;
                 Ok(None)
             }
@@ -153,7 +164,7 @@ impl Session {
                 if !again {
                     self.say(&ToControl::Nack { hash, reason }).await?;
                 }
-                Ok(Some((table, Instant::now())))
+                Ok(Some((table, Instant::now() + control.again)))
             }
         }
     }
@@ -222,3 +233,6 @@ async fn answered(channel: &mut Channel<TlsStream<TcpStream>>) -> Result<(), Str
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -54,6 +54,11 @@ impl Standing {
         self.now.lock().trouble = Some(reason.into());
     }
 
+    /// The table in use is the one that control wants.
+    pub(super) fn taken(&self) {
+        self.now.lock().trouble = None;
+    }
+
     /// The connection ended in good order.
     pub(super) fn ended(&self, why: &str) {
         self.telemetry.metrics().control_connected.with([]).set(0);

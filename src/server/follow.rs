@@ -32,7 +32,11 @@ impl Tables for Receiver {
         self.reloader.put(source, why).await.map_err(|errors| errors.join("\n"))
     }
 
-    fn kept(&self) {
+    async fn kept(&self) {
         self.reloader.confirmed();
+        // Control has taken back one that was refused: all is well again, and whoever asks should hear so.
+        if !self.reloader.last().errors.is_empty() {
+            let _logged = self.reloader.reload("control has taken a table back").await;
+        }
     }
 }

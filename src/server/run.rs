@@ -64,6 +64,8 @@ pub struct ControlOptions {
     pub token: PathBuf,
     /// The directory for what outlives this process.
     pub state: Option<PathBuf>,
+    /// A table that was refused is tried again after this time.
+    pub again: Duration,
 }
 
 /// Why the process cannot start.
@@ -224,7 +226,9 @@ pub fn run(options: &RunOptions) -> Result<(), RunError> {
 fn control(to: &ControlOptions, telemetry: &Telemetry) -> Result<Arc<Control>, RunError> {
     let address = Address::parse(&to.url).map_err(|error| RunError::Control(error.to_string()))?;
     let (authorities, keeper) = (Authorities::new(to.ca.as_deref()), Keeper::new(to.state.clone()));
-    Ok(Arc::new(Control::new(address, authorities, to.token.clone(), keeper, telemetry.clone())))
+    let mut control = Control::new(address, authorities, to.token.clone(), keeper, telemetry.clone());
+    control.again = to.again;
+    Ok(Arc::new(control))
 }
 
 fn server_conf() -> ServerConf {

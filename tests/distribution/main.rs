@@ -4,6 +4,7 @@
 
 mod fleet;
 mod line;
+mod refused;
 mod sidecars;
 mod stage;
 #[path = "../support/mod.rs"]

@@ -16,8 +16,8 @@ use super::{Certificates, ca_bundle, secret};
 use crate::control::watching::{self, Watched};
 use crate::telemetry::Telemetry;
 
-/// Longest time between two looks at what is due.
-const SLOWEST: Duration = Duration::from_secs(30);
+/// Longest time between two looks at what is due, and at configurations that somebody may have made anew.
+const SLOWEST: Duration = Duration::from_secs(5);
 /// Shortest.
 const FASTEST: Duration = Duration::from_millis(200);
 
@@ -38,16 +38,17 @@ impl Own {
     pub(in crate::control) async fn follow(self: Arc<Self>, certificates: Certificates) {
         let selector = format!("metadata.name={}", self.secret);
         let stream = watcher::watcher(self.api(), watching::config().fields(&selector));
-        watching::follow("certificates", stream, self.telemetry.clone(), |event| {
-            if let Watched::Set(held) = event {
-                let state = secret::read(&held);
-                if let Some((chain, key)) = state.served()
-                    && let Err(error) = certificates.install(chain, key, &state.trust())
-                {
-                    tracing::error!(%error, "the certificate in the Secret is of no use; the one before stays");
-                }
+        watching::follow("certificates", stream, self.telemetry.clone(), async |event| {
+            let Watched::Set(held) = event else { return };
+            let state = secret::read(&held);
+            let Some((chain, key)) = state.served() else { return };
+            // Before this replica is ready, so that who waits for that can make pods.
+            if let Err(error) = ca_bundle::publish_first(&self.client, &self.webhooks, &state.trust()).await {
+                tracing::warn!(%error, "whether the webhooks trust the certificate is not known; the leader sees to it");
             }
-            std::future::ready(())
+            if let Err(error) = certificates.install(chain, key, &state.trust()) {
+                tracing::error!(%error, "the certificate in the Secret is of no use; the one before stays");
+            }
         })
         .await;
     }
