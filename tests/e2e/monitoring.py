@@ -3,6 +3,7 @@ fails, routers that take 15 % and 30 %, a router that tells of its own time, cal
 run as they stand, with minutes made seconds."""
 
 import http.server
+import glob
 import json
 import pathlib
 import re
@@ -53,6 +54,12 @@ def panels(dashboard: dict) -> list[dict]:
 def rules() -> list[dict]:
     groups = [g for file in sorted((MONITORING / "rules").glob("*.yaml")) for g in yaml.safe_load(file.read_text())["groups"]]
     return [rule for group in groups for rule in group["rules"]]
+
+
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
 
 
 class Router(http.server.BaseHTTPRequestHandler):
@@ -109,9 +116,7 @@ class Prometheus:
             ],
         }
         (folder / "prometheus.yml").write_text(yaml.safe_dump(config))
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            address = "{}:{}".format(*free.getsockname())
+        address = f"127.0.0.1:{free_port()}"
         self.url = f"http://{address}"
         self.log = (folder / "log").open("w")
         arguments = [f"--web.listen-address={address}", "--query.lookback-delta=10s", "--storage.tsdb.path=data"]
@@ -156,7 +161,7 @@ class Fleet:
     """The processes, the traffic and the Prometheus; what happens to them is up to the tests.
 
     Two sidecars in `shop` follow the table of their namespace, one in `batch` that of the cluster, which changes all the
-    time. Pods of `old` were made before its label. The gateway and a process for large bodies have files."""
+    time. Pods of `old` were made before its label. The gateway, a process for large bodies and an old one have files."""
 
     CALLS = ("chat", "direct", "dear", "down", "local", "twice", "hop", "nobody")
     BUSY = ("web-1", "web-2", "gateway")
@@ -188,6 +193,8 @@ class Fleet:
             ("gateway" if name == "gateway" else "sidecars", namespaces[name], name, process.admin.removeprefix("http://"))
             for name, process in self.processes.items()
         ]
+        self.aged_admin = f"127.0.0.1:{free_port()}"
+        targets.append(("sidecars", "aged", "aged-1", self.aged_admin))
         targets.append(("control", NAMESPACE, "control-1", self.cluster.control.addresses["admin"]))
         self.prometheus = Prometheus(folder / "prometheus", targets)
         self.began = time.time()
@@ -208,6 +215,18 @@ class Fleet:
     def alone(self, name: str) -> Faregate:
         (self.folder / name).mkdir()
         return Faregate(self.folder / name, self.table())
+
+    def build_is_old(self, days: int):
+        """A process whose build is so old by its clock, in place of the one before, and a call that it prices."""
+        if "aged-1" in self.processes:
+            self.processes.pop("aged-1").end()
+        (self.folder / "aged-1").mkdir(exist_ok=True)
+        (library,) = glob.glob("/usr/lib/*/faketime/libfaketimeMT.so.1")
+        clock = {"LD_PRELOAD": library, "FAKETIME": f"+{days}d", "FAKETIME_DONT_FAKE_MONOTONIC": "1"} if days else {}
+        config = {**self.table(), "server": {"admin": self.aged_admin}}
+        self.processes["aged-1"] = Faregate(self.folder / "aged-1", config, clock)
+        hello = {"model": "hop", "messages": [{"role": "user", "content": "Hello"}]}
+        assert self.ask(self.processes["aged-1"], hello, "shop") == 200
 
     def publish(self, number: int):
         """Another table for the cluster."""
