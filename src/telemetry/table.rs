@@ -169,7 +169,9 @@ table! {
     CONTROL_TABLES = "faregate_control_tables", Kind::Gauge, ["namespace", "kind", "name", "state"],
         "Always 1 for each RoutingTable and labelled ConfigMap, by its state: `accepted`, `refused` (the last good one stays), `unused` (another comes before it).";
     CONTROL_UNINJECTED_PODS = "faregate_control_uninjected_pods", Kind::Gauge, ["namespace"],
-        "Pods that ask for the sidecar, by their label or their namespace's, and have none. From the leader alone.";
+        "Pods that ask for the sidecar, by their label or their namespace's, could have it and have none. From the leader alone.";
+    CONTROL_DECLINED_PODS = "faregate_control_declined_pods", Kind::Gauge, ["namespace", "reason"],
+        "Pods that ask for the sidecar and are left as they are by a rule: `host_network`, `windows`, `static` (of a node), `namespace` (nothing is injected there). Not among the uninjected. From the leader alone.";
     CONTROL_OUTDATED_PODS = "faregate_control_outdated_pods", Kind::Gauge, ["namespace"],
         "Injected pods whose sidecar is not what a pod would get now: they want a restart. From the leader alone.";
     GEN_AI_DURATION_SECONDS = "gen_ai_client_operation_duration_seconds", Kind::Histogram(GEN_AI_DURATION),
