@@ -159,7 +159,7 @@ table! {
     CONTROL_ADMISSION_SECONDS = "faregate_control_admission_seconds", Kind::Histogram(CONNECT), ["webhook"],
         "From the head of a question of the API server to the answer.";
     CONTROL_API_ERRORS = "faregate_control_api_errors_total", Kind::Counter, ["what"],
-        "Requests to the API server that failed, by what they were for: `lease`, `certificates`, `namespaces`, `routing_tables`, `config_maps`, `status`, `pods`, `replicas`.";
+        "Requests to the API server that failed, by what they were for: `lease`, `certificates`, `namespaces`, `routing_tables`, `config_maps`, `status`, `events`, `pods`, `replicas`.";
     CONTROL_LEADER = "faregate_control_leader", Kind::Gauge, [],
         "1 while this control process leads: it renews certificates, writes statuses and counts pods.";
     CONTROL_CERTIFICATE_EXPIRY = "faregate_control_certificate_expiry_timestamp_seconds", Kind::Gauge, ["certificate"],

@@ -33,6 +33,7 @@ pub const SECRETS: Kind = Kind::new("", "v1", "secrets", "Secret", true);
 pub const CONFIG_MAPS: Kind = Kind::new("", "v1", "configmaps", "ConfigMap", true);
 pub const LEASES: Kind = Kind::new("coordination.k8s.io", "v1", "leases", "Lease", true);
 pub const TABLES: Kind = Kind::new("faregate.dev", "v1alpha1", "routingtables", "RoutingTable", true);
+pub const EVENTS: Kind = Kind::new("events.k8s.io", "v1", "events", "Event", true);
 pub const MUTATING: Kind = Kind::new(
     "admissionregistration.k8s.io",
     "v1",
@@ -49,7 +50,8 @@ pub const VALIDATING: Kind = Kind::new(
 );
 /// Never kept: asked, and answered.
 pub const TOKEN_REVIEWS: Kind = Kind::new("authentication.k8s.io", "v1", "tokenreviews", "TokenReview", false);
-const KINDS: [Kind; 9] = [NAMESPACES, PODS, SECRETS, CONFIG_MAPS, LEASES, TABLES, MUTATING, VALIDATING, TOKEN_REVIEWS];
+const KINDS: [Kind; 10] =
+    [NAMESPACES, PODS, SECRETS, CONFIG_MAPS, LEASES, TABLES, EVENTS, MUTATING, VALIDATING, TOKEN_REVIEWS];
 
 /// A running API server.
 pub struct Api {
@@ -140,6 +142,11 @@ impl Api {
 
     pub fn get(&self, kind: Kind, namespace: &str, name: &str) -> Option<Value> {
         self.shared.store.lock().unwrap().get(kind, namespace, name).cloned()
+    }
+
+    /// All of a kind in a namespace.
+    pub fn all(&self, kind: Kind, namespace: &str) -> Vec<Value> {
+        self.shared.store.lock().unwrap().all(kind, namespace)
     }
 
     /// A condition of a RoutingTable: status, reason, message.
