@@ -8,7 +8,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
 
-use crate::api::{Api, MUTATING, PODS, SECRETS, VALIDATING};
+use crate::api::{Api, LEASES, MUTATING, PODS, SECRETS, VALIDATING};
 use crate::caller::Caller;
 use crate::process::{Control, SERVICE, part};
 use crate::support::eventually;
@@ -160,6 +160,28 @@ fn all_replicas_serve_one_certificate_and_another_leader_goes_on_with_it() {
     api.put(MUTATING, configuration);
     let bundle = STANDARD.encode(trust);
     eventually("the trust is there again", || bundles(&api) == BTreeSet::from([bundle.clone()]));
+}
+
+/// As after `helm uninstall` and `helm install`: the Secret is there, the leader was gone before it could give its Lease back.
+#[test]
+fn configurations_made_anew_do_not_wait_for_a_leader() {
+    let api = Api::start();
+    api.apply_webhooks();
+    Control::start(&api, &["--identity=first"]).kill();
+    let now = "2026-01-01T00:00:00.000000Z";
+    let spec = json!({ "holderIdentity": "gone", "leaseDurationSeconds": 600, "renewTime": now, "acquireTime": now });
+    let metadata = json!({ "name": "faregate-control", "namespace": "faregate-system" });
+    api.put(LEASES, json!({ "metadata": metadata, "spec": spec }));
+    for kind in [MUTATING, VALIDATING] {
+        api.delete(kind, "", "faregate");
+    }
+    api.apply_webhooks();
+    assert_eq!(bundles(&api), BTreeSet::from([String::new()]));
+    let second = Control::start(&api, &["--identity=second"]);
+    assert!(!second.leads());
+    assert_eq!(bundles(&api), BTreeSet::from([STANDARD.encode(part(&api, "ca.crt"))]), "once it is ready");
+    api.admit(second.webhook, PODS, &pod()).unwrap();
+    assert_eq!(api.refused(), []);
 }
 
 #[test]

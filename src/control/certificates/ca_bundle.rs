@@ -1,7 +1,7 @@
 //! The trust written into the webhook configurations, so that the API server takes the certificate.
 //!
 //! Only `caBundle` is applied, under a field manager of its own: whoever applies the rest leaves it out, and neither undoes
-//! the other's work. Start with [`publish`].
+//! the other's work. Start with [`publish`], which the leader calls; [`publish_first`] is for every replica.
 
 use std::fmt::Debug;
 
@@ -24,22 +24,42 @@ const MANAGER: &str = "faregate-control-certificates";
 /// # Errors
 /// Those of the API server.
 pub(super) async fn publish(client: &Client, name: &str, trust: &str) -> Result<(), kube::Error> {
+    both(client, name, trust, |config| config.ca_bundle.as_ref().is_some_and(|b| b.0 == trust.as_bytes())).await
+}
+
+/// The same where there is no trust at all: whoever holds the Secret may write what it says, so that nobody waits for a
+/// leader when the configurations were made anew (after a leader that could not give its Lease back, for as long as that
+/// holds).
+///
+/// # Errors
+/// Those of the API server.
+pub(super) async fn publish_first(client: &Client, name: &str, trust: &str) -> Result<(), kube::Error> {
+    both(client, name, trust, |config| config.ca_bundle.as_ref().is_some_and(|b| !b.0.is_empty())).await
+}
+
+async fn both(
+    client: &Client,
+    name: &str,
+    trust: &str,
+    is_right: impl Fn(&WebhookClientConfig) -> bool,
+) -> Result<(), kube::Error> {
     let of = |entries: Option<Vec<_>>| entries.unwrap_or_default();
     let mutating = |configuration: MutatingWebhookConfiguration| {
         of(configuration.webhooks).into_iter().map(|entry| (entry.name, entry.client_config)).collect()
     };
-    apply(client, name, trust, mutating).await?;
+    apply(client, name, trust, &is_right, mutating).await?;
     let of = |entries: Option<Vec<_>>| entries.unwrap_or_default();
     let validating = |configuration: ValidatingWebhookConfiguration| {
         of(configuration.webhooks).into_iter().map(|entry| (entry.name, entry.client_config)).collect()
     };
-    apply(client, name, trust, validating).await
+    apply(client, name, trust, &is_right, validating).await
 }
 
 async fn apply<K>(
     client: &Client,
     name: &str,
     trust: &str,
+    is_right: impl Fn(&WebhookClientConfig) -> bool,
     entries: impl Fn(K) -> Vec<(String, WebhookClientConfig)>,
 ) -> Result<(), kube::Error>
 where
@@ -49,8 +69,7 @@ where
     let api = Api::<K>::all(client.clone());
     let Some(configuration) = api.get_opt(name).await? else { return Ok(()) };
     let entries = entries(configuration);
-    let has_it = |config: &WebhookClientConfig| config.ca_bundle.as_ref().is_some_and(|b| b.0 == trust.as_bytes());
-    if entries.iter().all(|(_, config)| has_it(config)) {
+    if entries.iter().all(|(_, config)| is_right(config)) {
         return Ok(());
     }
     let bundle = STANDARD.encode(trust);

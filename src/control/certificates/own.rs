@@ -20,8 +20,8 @@ use super::{Certificates, ca_bundle, secret};
 use crate::control::watching::{self, Watched};
 use crate::telemetry::Telemetry;
 
-/// Longest time between two looks at what is due.
-const SLOWEST: Duration = Duration::from_secs(30);
+/// Longest time between two looks at what is due, and at configurations that somebody may have made anew.
+const SLOWEST: Duration = Duration::from_secs(5);
 /// Shortest.
 const FASTEST: Duration = Duration::from_millis(200);
 
@@ -57,14 +57,19 @@ impl Own {
     pub(in crate::control) async fn follow(self: Arc<Self>, certificates: Certificates) {
         let selector = format!("metadata.name={}", self.secret);
         let stream = watcher::watcher(self.api(), watching::config().fields(&selector));
-        watching::follow("certificates", stream, self.telemetry.clone(), |event| {
+        watching::follow("certificates", stream, self.telemetry.clone(), async |event| {
             let state = match &event {
                 Watched::Set(held) => secret::read(held),
                 Watched::Gone(_) => State::default(),
-                Watched::Synced => return std::future::ready(()),
+                Watched::Synced => return,
             };
             if state.is_whole() {
                 self.memory.note(&state);
+                // Before this replica is ready, so that who waits for that can make pods.
+                let published = ca_bundle::publish_first(&self.client, &self.webhooks, &state.trust()).await;
+                if let Err(error) = published {
+                    tracing::warn!(%error, "whether the webhooks trust the certificate is not known; the leader sees to it");
+                }
             } else {
                 self.memory.lost.notify_one();
             }
@@ -73,7 +78,6 @@ impl Own {
             {
                 tracing::error!(%error, "the certificate in the Secret is of no use; the one before stays");
             }
-            std::future::ready(())
         })
         .await;
     }
