@@ -74,6 +74,15 @@ fn certificates_are_renewed_under_load_and_no_question_fails() {
     assert_eq!(api.refused(), []);
 }
 
+/// Ends those who ask.
+struct Stops<'a>(&'a AtomicBool);
+
+impl Drop for Stops<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
+
 /// The Secret with the authority: deleted, emptied, filled with garbage, robbed of its keys.
 #[test]
 fn a_secret_that_is_lost_is_written_again_and_nobody_notices() {
@@ -95,7 +104,7 @@ fn a_secret_that_is_lost_is_written_again_and_nobody_notices() {
                 1 => secret["data"] = json!({}),
                 2 => secret["data"]["ca.crt"] = json!("Z2FyYmFnZQ=="),
                 3 => secret["data"]["ca.key"] = json!(""),
-                _ => secret["data"]["tls.key"] = json!("/w=="),
+                _ => secret["data"]["tls.key"] = json!("eA=="),
             }
             drop(api.put(SECRETS, secret));
         }
@@ -116,14 +125,17 @@ fn a_secret_that_is_lost_is_written_again_and_nobody_notices() {
                 }
             });
         }
+        // Also when something below fails: else those who ask go on for ever.
+        let _stops = Stops(&stop);
         for how in [0, 1, 0, 2, 3, 4, 0] {
             let questions = asked.load(Ordering::SeqCst);
             lose(how);
-            eventually("the Secret as it was", || stop.load(Ordering::SeqCst) || held() == before);
+            eventually(&format!("the Secret as it was, after {how}"), || {
+                stop.load(Ordering::SeqCst) || held() == before
+            });
             let more = || asked.load(Ordering::SeqCst) > questions + 4;
             eventually("questions go on", || stop.load(Ordering::SeqCst) || more());
         }
-        stop.store(true, Ordering::SeqCst);
     });
     let made = |control: &Control| control.metrics().sum("faregate_control_certificate_rotations_total", &[]);
     assert_eq!((made(&first), made(&second)), (2.0, 0.0), "an authority and a certificate, once");

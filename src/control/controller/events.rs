@@ -114,14 +114,8 @@ impl Told {
 
     /// Those that are new, as many as there is room for.
     pub(super) fn news(&mut self, verdicts: Vec<Verdict>, now: Instant) -> Vec<Verdict> {
-        let mut news = Vec::new();
-        for verdict in verdicts.into_iter().filter(|verdict| self.is_new(verdict)) {
-            if !self.take_room(now) {
-                break;
-            }
-            news.push(verdict);
-        }
-        news
+        let new: Vec<Verdict> = verdicts.into_iter().filter(|verdict| self.is_new(verdict)).collect();
+        new.into_iter().take_while(|_| self.take_room(now)).collect()
     }
 
     /// It was said.

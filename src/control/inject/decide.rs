@@ -110,7 +110,7 @@ fn is_windows(pod: &Pod) -> bool {
     let selects = |label: &&str| selected.and_then(|selector| selector.get(*label)?.as_str()) == Some("windows");
     let terms = pod.at(NODE_TERMS).and_then(Value::as_array).filter(|terms| !terms.is_empty());
     pod.text("/spec/os/name") == Some("windows")
-        || OS_LABELS.iter().any(|label| selects(&label))
+        || OS_LABELS.iter().any(selects)
         || terms.is_some_and(|terms| terms.iter().all(excludes_linux))
 }
 
