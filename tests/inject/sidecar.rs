@@ -97,7 +97,7 @@ fn a_keyless_app_calls_by_its_variables_and_the_sidecar_adds_the_key() {
 /// As docs/cookbook.md tells: by the workload, or by the name that an annotation gives to many.
 #[test]
 fn the_calls_of_a_pod_take_the_route_of_its_app() {
-    let ways = ["nightly", "shop", "others"].map(|way| Upstream::json(200, format!("{{\"way\":\"{way}\"}}")));
+    let ways = [r#"{"way":"nightly"}"#, r#"{"way":"shop"}"#, r#"{"way":"others"}"#].map(|way| Upstream::json(200, way));
     let mut configuration = String::from("providers:\n");
     for (name, upstream) in ["p1", "p2", "openai"].iter().zip(&ways) {
         configuration
