@@ -16,6 +16,7 @@ test *steps:
 e2e *arguments:
     scripts/setup test
     cargo test --no-run --test docs
+    cargo build --example api_server
     tests/e2e/run {{ arguments }}
 
 # Format, then lint

@@ -16,6 +16,7 @@
 //! - [`metering`]: the record of one call, reported on `Drop`.
 //! - [`pricing`]: price cards, what a call costs, markup; exact, pure.
 //! - [`telemetry`]: metric names, the registry, logs, traces.
+//! - [`runbooks`]: the page of each alert.
 //! - [`simulated`]: the built-in provider for demos, load tests and fire drills.
 //! - [`distribution`]: how routing tables travel from a control plane to processes that serve calls.
 //! - [`billing`]: one bill over all providers from usage records or counters, and advice on going direct.
@@ -39,6 +40,7 @@ pub mod http1;
 pub mod metering;
 pub mod pricing;
 pub mod routing;
+pub mod runbooks;
 pub mod server;
 pub mod simulated;
 pub mod telemetry;

@@ -23,7 +23,7 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("faregate control", "tests/control"),
     ("faregate run", "the curl commands of the pages talk to it"),
     ("cargo", "builds and tests this program"),
-    ("export ", "sets the reader's own key"),
+    ("export ", "sets the reader's own key or folder"),
     ("kill ", "signals are tested in tests/ops_*.rs"),
     ("systemctl", "needs systemd"),
     ("install -D", "puts files where only root may"),

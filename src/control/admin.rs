@@ -10,6 +10,7 @@ use tokio::sync::watch;
 use super::certificates::Certificates;
 use super::http::{Handler, Whole, page, text};
 use super::replicas::{self, Replicas};
+use crate::runbooks;
 use crate::telemetry::{CONTENT_TYPE, Telemetry};
 
 /// Answers the admin port.
@@ -49,8 +50,9 @@ impl Admin {
 impl Handler for Admin {
     async fn answer(&self, request: Request<Incoming>) -> Response<Whole> {
         let path = request.uri().path();
-        if !matches!(path, "/healthz" | "/readyz" | "/metrics" | replicas::PATH) {
-            return text(StatusCode::NOT_FOUND, "here are /healthz, /readyz, /metrics and /sidecars\n");
+        let runbook = runbooks::at(path);
+        if runbook.is_none() && !matches!(path, "/healthz" | "/readyz" | "/metrics" | replicas::PATH) {
+            return text(StatusCode::NOT_FOUND, "here are /healthz, /readyz, /metrics, /sidecars and /runbooks/\n");
         }
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
             return text(StatusCode::METHOD_NOT_ALLOWED, "only GET here\n");
@@ -62,7 +64,7 @@ impl Handler for Admin {
                 let report = serde_json::to_vec(&self.replicas.report()).unwrap_or_default();
                 page(StatusCode::OK, "application/json", report)
             }
-            _ => text(StatusCode::OK, "ok\n"),
+            _ => text(StatusCode::OK, runbook.unwrap_or("ok\n")),
         }
     }
 }

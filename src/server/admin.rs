@@ -15,6 +15,7 @@ use super::status;
 use crate::gateway::{Answer, BodyLength, Downstream, End};
 use crate::http1::RequestHead;
 use crate::routing::{HealthState, Target};
+use crate::runbooks;
 use crate::telemetry::{CONTENT_TYPE, TargetUp};
 
 /// Serves one connection to the admin port.
@@ -24,6 +25,9 @@ pub(super) struct Admin {
     local: bool,
 }
 
+/// Of what people read as it is.
+const PLAIN: &str = "text/plain; charset=utf-8";
+
 struct Page {
     status: u16,
     content_type: &'static str,
@@ -32,7 +36,7 @@ struct Page {
 
 impl Page {
     fn text(status: u16, text: impl Into<String>) -> Self {
-        Self { status, content_type: "text/plain; charset=utf-8", body: text.into().into() }
+        Self { status, content_type: PLAIN, body: text.into().into() }
     }
 
     fn json(status: u16, value: &Value) -> Self {
@@ -91,15 +95,15 @@ impl Admin {
                 let body = status::snapshot(&self.reloader, health).to_string().into();
                 Page { status: 200, content_type: "application/json", body }
             }
-            path => match status::file(path) {
+            path => match status::file(path).or_else(|| runbooks::at(path).map(|page| (PLAIN, page))) {
                 Some(_) if !reads => Page::text(405, "only GET here\n"),
                 Some((content_type, body)) => {
                     Page { status: 200, content_type, body: Bytes::from_static(body.as_bytes()) }
                 }
                 None => Page::text(
                     404,
-                    "here are /, /healthz, /readyz, /metrics, /admin/status, /admin/table, /admin/targets, /admin/paired \
-                     and POST /admin/reload\n",
+                    "here are /, /healthz, /readyz, /metrics, /admin/status, /admin/table, /admin/targets, /admin/paired, \
+                     /runbooks/ and POST /admin/reload\n",
                 ),
             },
         }

@@ -14,6 +14,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("http1", &[]),
     ("config", &[]),
     ("fetch", &["http1"]),
+    ("runbooks", &[]),
     ("telemetry", &["fetch"]),
     ("wire", &["http1"]),
     // How tables travel, not what they mean.
@@ -44,6 +45,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "http1",
             "metering",
             "routing",
+            "runbooks",
             "simulated",
             "telemetry",
             "upstream",
@@ -51,7 +53,10 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         ],
     ),
     // The cluster's side; must not know how calls are made.
-    ("control", &["config", "telemetry", "error", "fetch", "distribution", "http1", "routing::{RoutingTable}"]),
+    (
+        "control",
+        &["config", "telemetry", "error", "fetch", "distribution", "http1", "routing::{RoutingTable}", "runbooks"],
+    ),
     ("cli", &["*"]),
     ("main", &["cli"]),
     ("lib", &["*"]),

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::body::{Body, Frame, Incoming};
@@ -17,7 +18,8 @@ use rustls::{ClientConfig, RootCertStore};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
-use crate::support::PATIENCE;
+/// No answer takes longer, also on a slow machine under load.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Where, by which name, and whom to trust.
 pub struct Caller {

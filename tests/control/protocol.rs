@@ -125,6 +125,9 @@ fn the_admin_port_tells_of_health() {
     let control = Control::start(&api, &[]);
     get(control.admin, "/healthz").expect(200);
     assert_eq!(get(control.admin, "/elsewhere").status, 404);
+    assert_eq!(get(control.admin, "/runbooks/Elsewhere.md").status, 404);
+    let page = get(control.admin, "/runbooks/FaregateCertificateExpires.md").expect(200);
+    assert!(page.text().starts_with("# FaregateCertificateExpires\n"));
     assert_eq!(post(control.admin, "/healthz", "").status, 405);
     let text = get(control.admin, "/metrics").expect(200).text().to_owned();
     assert!(text.contains("faregate_control_certificate_expiry_timestamp_seconds{certificate=\"serving\"}"), "{text}");

@@ -1,6 +1,6 @@
-"""A small fleet under traffic before a real Prometheus: two sidecars and a gateway, a provider that fails, routers that
-take 15 % and 30 %, a router that tells of its own time, calls that are made twice. Rules and dashboards run as they stand,
-with minutes made seconds."""
+"""A small fleet under traffic before a real Prometheus: a control plane, sidecars that follow it, a gateway, a provider that
+fails, routers that take 15 % and 30 %, a router that tells of its own time, calls that are made twice. Rules and dashboards
+run as they stand, with minutes made seconds."""
 
 import http.server
 import json
@@ -16,10 +16,11 @@ import urllib.request
 
 import yaml
 
+from control_plane import NAMESPACE, Cluster
 from processes import ROOT, Faregate, eventually
 
 MONITORING = ROOT / "deploy/monitoring"
-SECONDS = {"5m": "10s", "30m": "12s", "1h": "15s", "2h": "18s", "6h": "20s", "1d": "25s", "3d": "30s"}
+SECONDS = {"5m": "10s", "15m": "12s", "30m": "12s", "1h": "15s", "2h": "18s", "6h": "20s", "1d": "25s", "3d": "30s"}
 PRICES = "\n".join(
     ["cards:"]
     + [
@@ -78,7 +79,7 @@ class Router(http.server.BaseHTTPRequestHandler):
 
 
 class Prometheus:
-    def __init__(self, folder: pathlib.Path, targets: list[tuple[str, str, str]]):
+    def __init__(self, folder: pathlib.Path, targets: list[tuple[str, str, str, str]]):
         folder.mkdir()
         for file in (MONITORING / "rules").glob("*.yaml"):
             document = yaml.safe_load(file.read_text())
@@ -89,16 +90,18 @@ class Prometheus:
                     if "for" in rule:
                         rule["for"] = "1s"
             (folder / file.name).write_text(yaml.safe_dump(document))
-        jobs = sorted({job for job, _, _ in targets})
+        jobs = sorted({job for job, *_ in targets})
         config = {
             "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
             "rule_files": ["recording.yaml", "alerts.yaml"],
             "scrape_configs": [
                 {
                     "job_name": job,
+                    # As the chart's monitors have it.
+                    "honor_labels": True,
                     "static_configs": [
-                        {"targets": [address], "labels": {"namespace": "shop", "pod": pod}}
-                        for of, pod, address in targets
+                        {"targets": [address], "labels": {"namespace": namespace, "pod": pod}}
+                        for of, namespace, pod, address in targets
                         if of == job
                     ],
                 }
@@ -139,9 +142,9 @@ class Prometheus:
     def over(self, query: str, begin: float, end: float) -> list[dict]:
         return self.get("/api/v1/query_range", query=query, start=begin, end=end, step=1)["result"]
 
-    def firing(self) -> set[str]:
-        alerts = self.get("/api/v1/alerts")["alerts"]
-        return {alert["labels"]["alertname"] for alert in alerts if alert["state"] == "firing"}
+    def firing(self) -> list[dict]:
+        """The labels of each alert that fires now."""
+        return [alert["labels"] for alert in self.get("/api/v1/alerts")["alerts"] if alert["state"] == "firing"]
 
     def end(self):
         self.child.kill()
@@ -150,30 +153,74 @@ class Prometheus:
 
 
 class Fleet:
-    """The processes, the traffic and the Prometheus. `price` and `broken` are what the tests change."""
+    """The processes, the traffic and the Prometheus; what happens to them is up to the tests.
+
+    Two sidecars in `shop` follow the table of their namespace, one in `batch` that of the cluster, which changes all the
+    time. Pods of `old` were made before its label. The gateway and a process for large bodies have files."""
 
     CALLS = ("chat", "direct", "dear", "down", "local", "twice", "hop", "nobody")
+    BUSY = ("web-1", "web-2", "gateway")
 
     def __init__(self, folder: pathlib.Path):
         self.folder = folder
         (folder / "prices.yaml").write_text(PRICES)
         self.router = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Router)
         threading.Thread(target=self.router.serve_forever, daemon=True).start()
-        self.processes = {}
-        for name in ("web-1", "web-2", "gateway"):
-            (folder / name).mkdir()
-            self.processes[name] = Faregate(folder / name, self.table())
+        self.cluster = Cluster(folder / "cluster")
+        self.cluster.namespace("old")
+        self.cluster.pod("old", "web-0")
+        for name in ("shop", "batch", "old"):
+            self.cluster.namespace(name, labels={"faregate.dev/inject": "enabled"})
+        self.cluster.table("shop", self.table())
+        self.publish(0)
+        self.processes = {
+            "web-1": self.sidecar("shop", "web-1", {"NEXT_API_KEY": "a key that web-2 has not"}),
+            "web-2": self.sidecar("shop", "web-2"),
+            "batch-1": self.sidecar("batch", "batch-1"),
+            "gateway": self.alone("gateway"),
+            "images-1": self.alone("images-1"),
+        }
+        # What a pod gets has changed since.
+        limit = {"faregate.dev/cpu-limit": "2"}
+        self.cluster.namespace("shop", labels={"faregate.dev/inject": "enabled"}, annotations=limit)
+        namespaces = {"web-1": "shop", "web-2": "shop", "batch-1": "batch", "images-1": "images", "gateway": NAMESPACE}
         targets = [
-            ("gateway" if name == "gateway" else "sidecars", name, process.admin.removeprefix("http://"))
+            ("gateway" if name == "gateway" else "sidecars", namespaces[name], name, process.admin.removeprefix("http://"))
             for name, process in self.processes.items()
         ]
+        targets.append(("control", NAMESPACE, "control-1", self.cluster.control.addresses["admin"]))
         self.prometheus = Prometheus(folder / "prometheus", targets)
         self.began = time.time()
         self.calls = list(self.CALLS)
         self.stopping = threading.Event()
-        self.threads = [threading.Thread(target=self.call, args=(it,)) for it in self.processes.items()]
+        self.publishing, self.large = threading.Event(), threading.Event()
+        self.publishing.set()
+        work = [(self.call, (name,)) for name in self.BUSY] + [(self.publish_again, ()), (self.call_large, ())]
+        self.threads = [threading.Thread(target=target, args=arguments) for target, arguments in work]
         for thread in self.threads:
             thread.start()
+
+    def sidecar(self, namespace: str, pod: str, env: dict | None = None) -> Faregate:
+        made = self.cluster.pod(namespace, pod)
+        assert [it["name"] for it in made["spec"]["initContainers"]] == ["faregate"], made
+        return self.cluster.sidecar(self.folder / pod, namespace, pod, env or {})
+
+    def alone(self, name: str) -> Faregate:
+        (self.folder / name).mkdir()
+        return Faregate(self.folder / name, self.table())
+
+    def publish(self, number: int):
+        """Another table for the cluster."""
+        route = {"name": "any", "match": {"model": f"model-{number}"}, "targets": [{"provider": "local", "model": "tiny"}]}
+        self.cluster.table(NAMESPACE, {"providers": {"local": {"preset": "simulated"}}, "routes": [route]})
+
+    def publish_again(self):
+        """Two tables in turns, so that sidecars have something to take within every window of a rate."""
+        turn = 0
+        while not self.stopping.wait(6):
+            if self.publishing.is_set():
+                turn += 1
+                self.publish(turn % 2)
 
     def table(self, router_prices=("2.875", "11.5")) -> dict:
         def simulated(delay="20ms", prices=None, **more):
@@ -208,28 +255,40 @@ class Fleet:
             ],
         }
 
-    def call(self, process: tuple[str, Faregate]):
-        name, faregate = process
+    def call(self, name: str):
+        faregate = self.processes[name]
         turn = 0
         while not self.stopping.is_set():
             model = self.calls[turn % len(self.calls)]
             turn += 1
             ask = {"model": model, "stream": model in ("chat", "direct", "twice", "local")}
             ask["messages"] = [{"role": "user", "content": "Hello there"}]
-            request = urllib.request.Request(
-                f"{faregate.url}/v1/chat/completions",
-                json.dumps(ask).encode(),
-                {"content-type": "application/json", "x-faregate-app": ("shop", "search", "support")[turn % 3]},
-            )
-            try:
-                with urllib.request.urlopen(request, timeout=60) as answer:
-                    answer.read()
-            except urllib.error.HTTPError as refused:
-                refused.read()
-            except OSError:
-                if not self.stopping.is_set():
-                    raise
+            self.ask(faregate, ask, ("shop", "search", "support")[turn % 3])
             self.stopping.wait(0.02)
+
+    def call_large(self):
+        """An app that sends twenty megabytes with each call, while it does."""
+        content = "All work and no play makes Jack a dull boy. " * 500_000
+        ask = {"model": "direct", "messages": [{"role": "user", "content": content}]}
+        while not self.stopping.wait(0.2):
+            if self.large.is_set():
+                self.ask(self.processes["images-1"], ask, "images")
+
+    def ask(self, faregate: Faregate, ask: dict, app: str) -> int | None:
+        """The status of the answer."""
+        headers = {"content-type": "application/json", "x-faregate-app": app}
+        request = urllib.request.Request(f"{faregate.url}/v1/chat/completions", json.dumps(ask).encode(), headers)
+        try:
+            with urllib.request.urlopen(request, timeout=60) as answer:
+                answer.read()
+                return answer.status
+        except urllib.error.HTTPError as refused:
+            refused.read()
+            return refused.code
+        except OSError:
+            if not self.stopping.is_set():
+                raise
+            return None
 
     def end(self):
         self.stopping.set()
@@ -238,4 +297,5 @@ class Fleet:
         self.prometheus.end()
         for process in self.processes.values():
             process.end()
+        self.cluster.end()
         self.router.shutdown()

@@ -77,9 +77,9 @@ class Model(Process):
 class Faregate(Process):
     """The binary under test, in an empty environment and with ports that the system chooses."""
 
-    def __init__(self, folder: pathlib.Path, config: dict | None, env: dict | None = None):
+    def __init__(self, folder: pathlib.Path, config: dict | None, env: dict | None = None, more: list[str] | None = None):
         self.folder = folder
-        arguments = [BINARY, "run", "--print-addresses"]
+        arguments = [BINARY, "run", "--print-addresses", *(more or [])]
         if config is not None:
             self.write(config)
             arguments += ["--config", str(self.file)]

@@ -27,7 +27,7 @@ KEYS = {"clientKeysSecret": "clients", "clientKeys": ["search", "mobile.app"]}
 ALL_MONITORS = {
     "podMonitor": {"enabled": True, "labels": {"release": "kps"}},
     "serviceMonitor": {"enabled": True, "interval": "15s"},
-    "prometheusRule": {"enabled": True, "labels": {"release": "kps"}},
+    "prometheusRule": {"enabled": True, "labels": {"release": "kps"}, "runbooks": "https://wiki.example.com/faregate/"},
     "dashboards": {"enabled": True, "annotations": {"grafana_folder": "LLM"}},
 }
 
@@ -115,6 +115,7 @@ BAD = {
         {"control": {"certificates": {"source": "existingSecret", "caBundle": PEM}}},
         "control.certificates.existingSecret is missing",
     ),
+    "runbooks": ({"monitoring": {"prometheusRule": {"runbooks": "wiki.example.com"}}}, "runbooks"),
     "no-keys": ({"gateway": {"enabled": True, "config": TABLE}}, "gateway.clientKeysSecret"),
     "no-providers": ({"gateway": {"enabled": True, "allowOpen": True}}, "gateway.config"),
     "nobody-distributes": ({"control": {"enabled": False}, "routingTable": TABLE}, "control.enabled"),
@@ -208,6 +209,15 @@ def test_it_packages_with_its_files(line, tmp_path):
     done = helm(line, "template", "faregate", str(package), "--namespace", "faregate-system", values=values)
     assert done.returncode == 0, done.stderr
     assert in_any_order(done.stdout) == in_any_order(template(line, values))
+
+
+@pytest.mark.parametrize("place", ["http://127.0.0.1:4001/runbooks/", "https://wiki.example.com/faregate/"])
+def test_alerts_lead_to_the_pages_where_the_values_say(place):
+    rule = {"enabled": True} if "127.0.0.1" in place else {"enabled": True, "runbooks": place}
+    found = by_kind(template("helm4", {"monitoring": {"prometheusRule": rule}}), "PrometheusRule")
+    rules = [rule for resource in found for group in resource["spec"]["groups"] for rule in group["rules"] if "alert" in rule]
+    assert len(rules) > 10
+    assert all(rule["annotations"]["runbook_url"] == f"{place}{rule['alert']}.md" for rule in rules)
 
 
 @pytest.mark.parametrize("line", HELM)

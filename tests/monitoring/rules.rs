@@ -2,12 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use faregate::runbooks;
 use serde_yaml::Value;
 
 use super::promql::{faults, selectors};
 use super::{files, read, root};
 
-const PLACE_OF_RUNBOOKS: &str = "https://faregate.dev/runbooks/";
+/// The admin port of a Faregate, which has the pages: by default on this machine, in a cluster by port-forward.
+const PLACE_OF_RUNBOOKS: &str = "http://127.0.0.1:4001";
 
 /// Every rule of every file.
 fn rules() -> Vec<Value> {
@@ -90,8 +92,12 @@ fn every_alert_says_what_it_means_and_has_a_page() {
         let notes = &alert["annotations"];
         assert!(!text(notes, "summary").contains("{{"), "{name}: a summary is one line for all of them");
         assert!(text(notes, "description").contains("{{ $value"), "{name}");
-        assert_eq!(text(notes, "runbook_url"), format!("{PLACE_OF_RUNBOOKS}{name}"));
-        let page = read(root().join(format!("docs/runbooks/{name}.md")));
+        let action = text(notes, "action");
+        assert!(action.len() < 220 && action.ends_with(['.', ')']), "{name}: the first step, in a line or two");
+        let path = format!("/runbooks/{name}.md");
+        assert_eq!(text(notes, "runbook_url"), format!("{PLACE_OF_RUNBOOKS}{path}"));
+        let page = read(root().join(format!("docs{path}")));
+        assert_eq!(runbooks::at(&path), Some(&*page), "{name}: what the program shows");
         assert!(page.starts_with(&format!("# {name}\n")), "{name}");
         for part in ["## What it means", "## How to look", "## What to do"] {
             assert!(page.contains(part), "{name}: {part}");
@@ -104,7 +110,11 @@ fn every_alert_says_what_it_means_and_has_a_page() {
         .collect();
     assert_eq!(pages, names, "a page for each alert, an alert for each page");
     let index = read(root().join("docs/runbooks/README.md"));
+    let tour = read(root().join("docs/dashboards.md"));
+    assert_eq!(runbooks::at("/runbooks/"), Some(&*index));
+    assert_eq!(runbooks::at("/runbooks/elsewhere"), None);
     for name in names {
+        assert!(tour.contains(&format!("[{name}](runbooks/{name}.md)")), "docs/dashboards.md lacks {name}");
         assert!(index.contains(&format!("[{name}]({name}.md)")), "the index lacks {name}");
     }
 }

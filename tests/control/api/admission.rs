@@ -7,7 +7,8 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
-use super::{Api, Kind, MUTATING, NAMESPACES, VALIDATING, select};
+use super::store::Refusal;
+use super::{Api, ENDPOINTS, Kind, MUTATING, NAMESPACES, Shared, VALIDATING, select};
 use crate::caller::Caller;
 
 /// What became of an object.
@@ -26,15 +27,7 @@ impl Api {
     /// # Errors
     /// The message of the denial, or why a webhook could not be asked.
     pub fn admit(&self, webhook: SocketAddr, kind: Kind, object: &Value) -> Result<Admitted, String> {
-        let mut admitted = Admitted { object: object.clone(), warnings: Vec::new(), asked: Vec::new() };
-        for configuration in [MUTATING, VALIDATING].into_iter().filter_map(|kind| self.get(kind, "", "faregate")) {
-            for entry in configuration["webhooks"].as_array().unwrap() {
-                if self.selects(entry, kind, &admitted.object) {
-                    ask(webhook, entry, kind, &mut admitted)?;
-                }
-            }
-        }
-        Ok(admitted)
+        self.shared.admit(|_| Ok(webhook), kind, object)
     }
 
     /// The same, and stores it.
@@ -46,6 +39,45 @@ impl Api {
         self.put(kind, admitted.object.clone());
         Ok(admitted)
     }
+}
+
+impl Shared {
+    /// What is stored of an object that comes by HTTP, where the Endpoints of a Service tell who answers for it.
+    pub fn admitted(&self, kind: Kind, object: &Value) -> Result<Value, Refusal> {
+        let service = |entry: &Value| {
+            let service = &entry["clientConfig"]["service"];
+            let [namespace, name] = ["namespace", "name"].map(|key| service[key].as_str().unwrap_or_default());
+            let subset = self.get(ENDPOINTS, namespace, name).unwrap_or_default()["subsets"][0].clone();
+            let (host, port) = (&subset["addresses"][0]["ip"], &subset["ports"][0]["port"]);
+            let address = format!("{}:{port}", host.as_str().unwrap_or_default());
+            address.parse().map_err(|_| format!("no endpoints available for service \"{name}\""))
+        };
+        match self.admit(service, kind, object) {
+            Ok(admitted) => Ok(admitted.object),
+            Err(why) => Err(Refusal(400, "BadRequest", format!("admission webhook: {why}"))),
+        }
+    }
+
+    pub fn get(&self, kind: Kind, namespace: &str, name: &str) -> Option<Value> {
+        self.store.lock().unwrap().get(kind, namespace, name).cloned()
+    }
+
+    fn admit(
+        &self,
+        webhook: impl Fn(&Value) -> Result<SocketAddr, String>,
+        kind: Kind,
+        object: &Value,
+    ) -> Result<Admitted, String> {
+        let mut admitted = Admitted { object: object.clone(), warnings: Vec::new(), asked: Vec::new() };
+        for configuration in [MUTATING, VALIDATING].into_iter().filter_map(|kind| self.get(kind, "", "faregate")) {
+            for entry in configuration["webhooks"].as_array().unwrap() {
+                if self.selects(entry, kind, &admitted.object) {
+                    ask(webhook(entry)?, entry, kind, &mut admitted)?;
+                }
+            }
+        }
+        Ok(admitted)
+    }
 
     fn selects(&self, entry: &Value, kind: Kind, object: &Value) -> bool {
         let has = |list: &Value, word: &str| list.as_array().unwrap().iter().any(|known| known == word);
@@ -55,14 +87,16 @@ impl Api {
                 && has(&rule["resources"], kind.plural)
                 && has(&rule["operations"], "CREATE")
         });
+        if !rules {
+            return false;
+        }
         let namespace = self.get(NAMESPACES, "", &Kind::namespace_of(object)).expect("the namespace");
         let conditions = entry["matchConditions"].as_array().into_iter().flatten().all(|condition| {
             // CEL is not spoken here; this is the one condition that there is.
             assert_eq!(condition["expression"], "!has(object.spec.hostNetwork) || !object.spec.hostNetwork");
             object["spec"]["hostNetwork"] != true
         });
-        rules
-            && select::matches(&namespace, &entry["namespaceSelector"])
+        select::matches(&namespace, &entry["namespaceSelector"])
             && select::matches(object, &entry["objectSelector"])
             && conditions
     }

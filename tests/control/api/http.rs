@@ -24,6 +24,9 @@ use super::{KINDS, Shared, TABLES, TOKEN_REVIEWS, select};
 /// An idle watch is told so often where it stands.
 const BOOKMARKS: Duration = Duration::from_millis(300);
 
+/// Who shows this may do everything, and webhooks are asked about what they create: the tests that come by HTTP.
+const OPERATOR: &str = "Bearer operator";
+
 /// A body: whole, or lines as they come.
 enum Reply {
     Whole(Option<Bytes>),
@@ -92,7 +95,12 @@ async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> Response<Rep
     while let Some(frame) = std::future::poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
         bytes.extend_from_slice(&frame.unwrap().into_data().unwrap_or_default());
     }
-    match act(&shared, &head, &bytes) {
+    let done = {
+        let shared = Arc::clone(&shared);
+        // A webhook may be asked meanwhile.
+        tokio::task::spawn_blocking(move || act(&shared, &head, &bytes)).await.unwrap()
+    };
+    match done {
         Ok(Done::Json(value)) => reply(200, &value),
         Ok(Done::Watch(asked)) => {
             let (lines, body) = mpsc::channel(64);
@@ -133,7 +141,10 @@ fn act(shared: &Shared, head: &hyper::http::request::Parts, body: &[u8]) -> Resu
         (&Method::PATCH, _) => "patch",
         _ => "delete",
     };
-    permit(shared, verb, &asked)?;
+    let operator = head.headers.get("authorization").is_some_and(|shown| shown == OPERATOR);
+    if !operator {
+        permit(shared, verb, &asked)?;
+    }
     if shared.absent.lock().unwrap().contains(kind) {
         return Err(Refusal(404, "NotFound", "the server could not find the requested resource".into()));
     }
@@ -148,6 +159,11 @@ fn act(shared: &Shared, head: &hyper::http::request::Parts, body: &[u8]) -> Resu
     if *kind == TOKEN_REVIEWS {
         return Ok(Done::Json(token_review(object()?)));
     }
+    let created = match verb {
+        "create" if operator => Some(shared.admitted(*kind, &object()?)?),
+        "create" => Some(object()?),
+        _ => None,
+    };
     let mut store = shared.store.lock().unwrap();
     let status = sub == "status";
     let done = match verb {
@@ -165,7 +181,7 @@ fn act(shared: &Shared, head: &hyper::http::request::Parts, body: &[u8]) -> Resu
             drop(store);
             return Ok(Done::Watch(asked));
         }
-        "create" => store.create(*kind, object()?)?,
+        "create" => store.create(*kind, created.unwrap_or_default())?,
         "update" => store.update(*kind, object()?, status)?,
         "patch" => {
             let kind_of_patch =
@@ -178,6 +194,11 @@ fn act(shared: &Shared, head: &hyper::http::request::Parts, body: &[u8]) -> Resu
                 ));
             }
             store.apply(*kind, namespace, name, &object()?, status)?
+        }
+        "delete" if head.method == Method::DELETE => {
+            store.delete(*kind, namespace, name)?;
+            shared.news.send_replace(store.version());
+            return Ok(Done::Json(json!({ "kind": "Status", "apiVersion": "v1", "status": "Success" })));
         }
         _ => return Err(Refusal(405, "MethodNotAllowed", "not here".into())),
     };

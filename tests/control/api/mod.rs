@@ -1,7 +1,7 @@
 //! An API server for tests, on loopback: the kinds and verbs that the control plane uses, with resource versions, conflicts,
 //! selectors, watches with bookmarks, status subresources, server-side apply, pruning by the definition of RoutingTable, and
-//! RBAC as `deploy/kubernetes/control-rbac.yaml` grants it. Its users (the tests) reach past HTTP into [`Api`] directly; the
-//! control plane under test gets in by HTTP only.
+//! RBAC as `deploy/kubernetes/control-rbac.yaml` grants it. Tests in Rust reach past HTTP into [`Api`] directly; those in
+//! Python come as the operator ([`http`]); the control plane under test gets in by HTTP and RBAC only.
 //!
 //! - [`store`]: objects, versions, events.
 //! - [`rbac`]: who may do what.
@@ -31,6 +31,8 @@ pub const NAMESPACES: Kind = Kind::new("", "v1", "namespaces", "Namespace", fals
 pub const PODS: Kind = Kind::new("", "v1", "pods", "Pod", true);
 pub const SECRETS: Kind = Kind::new("", "v1", "secrets", "Secret", true);
 pub const CONFIG_MAPS: Kind = Kind::new("", "v1", "configmaps", "ConfigMap", true);
+/// Where a Service is answered.
+pub const ENDPOINTS: Kind = Kind::new("", "v1", "endpoints", "Endpoints", true);
 pub const LEASES: Kind = Kind::new("coordination.k8s.io", "v1", "leases", "Lease", true);
 pub const TABLES: Kind = Kind::new("faregate.dev", "v1alpha1", "routingtables", "RoutingTable", true);
 pub const EVENTS: Kind = Kind::new("events.k8s.io", "v1", "events", "Event", true);
@@ -50,8 +52,8 @@ pub const VALIDATING: Kind = Kind::new(
 );
 /// Never kept: asked, and answered.
 pub const TOKEN_REVIEWS: Kind = Kind::new("authentication.k8s.io", "v1", "tokenreviews", "TokenReview", false);
-const KINDS: [Kind; 10] =
-    [NAMESPACES, PODS, SECRETS, CONFIG_MAPS, LEASES, TABLES, EVENTS, MUTATING, VALIDATING, TOKEN_REVIEWS];
+const KINDS: [Kind; 11] =
+    [NAMESPACES, PODS, SECRETS, CONFIG_MAPS, ENDPOINTS, LEASES, TABLES, EVENTS, MUTATING, VALIDATING, TOKEN_REVIEWS];
 
 /// A running API server.
 pub struct Api {
@@ -117,9 +119,7 @@ impl Api {
             let pairs = pairs.iter().map(|(key, value)| ((*key).to_owned(), json!(value)));
             Value::Object(pairs.collect())
         };
-        let mut labels = map(labels);
-        labels["kubernetes.io/metadata.name"] = json!(name);
-        let metadata = json!({ "name": name, "labels": labels, "annotations": map(annotations) });
+        let metadata = json!({ "name": name, "labels": map(labels), "annotations": map(annotations) });
         self.put(NAMESPACES, json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": metadata }));
     }
 
@@ -141,7 +141,7 @@ impl Api {
     }
 
     pub fn get(&self, kind: Kind, namespace: &str, name: &str) -> Option<Value> {
-        self.shared.store.lock().unwrap().get(kind, namespace, name).cloned()
+        self.shared.get(kind, namespace, name)
     }
 
     /// All of a kind in a namespace.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use faregate::control::crd;
 use serde_json::{Value, json};
 
-use super::{EVENTS, TABLES};
+use super::{EVENTS, NAMESPACES, TABLES};
 
 /// A kind of object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -178,6 +178,9 @@ impl Store {
     }
 
     fn keep(&mut self, kind: Kind, namespace: String, name: String, before: Option<Value>, mut object: Value) -> Value {
+        if kind == NAMESPACES {
+            object["metadata"]["labels"]["kubernetes.io/metadata.name"] = json!(name);
+        }
         self.version += 1;
         object["metadata"]["resourceVersion"] = json!(self.version.to_string());
         self.objects.insert((kind, namespace, name), object.clone());

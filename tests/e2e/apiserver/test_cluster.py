@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from api_server import APPLY, Server, free_port, whole_is_there
-from processes import BINARY, ROOT, Process, eventually, fetch
+from processes import BINARY, PATIENCE, ROOT, Process, eventually, fetch
 from test_chart import GOOD, objects, template
 
 SYSTEM = "faregate-system"
@@ -87,11 +87,18 @@ class Control(Process):
         self.run()
         stack.callback(self.end)
 
-    def run(self):
-        super().__init__(self.arguments, env=self.env, cwd=self.cluster.folder,
+    def run(self, *more):
+        instead = tuple(f"{argument.split('=')[0]}=" for argument in more)
+        kept = [argument for argument in self.arguments if not argument.startswith(instead)]
+        super().__init__([*kept, *more], env=self.env, cwd=self.cluster.folder,
                          log=self.cluster.folder / f"control-{free_port()}.log")
         self.first_line()
         eventually("the control plane is ready", self.is_ready)
+
+    def stop(self):
+        self.child.send_signal(signal.SIGTERM)
+        assert self.child.wait(PATIENCE) == 0
+        self.end()
 
     def is_ready(self):
         assert self.child.poll() is None, self.log.read_text()
@@ -347,8 +354,7 @@ def test_pods_that_were_there_before_are_counted(cluster, control):
 
 
 def test_while_it_is_gone_pods_that_ask_wait_and_nobody_else(cluster, control):
-    control.child.send_signal(signal.SIGTERM)
-    assert control.child.wait(60) == 0
+    control.stop()
     status, said = cluster.create_pod(pod("waits"))
     assert status == 500 and "failed calling webhook" in said["message"], said
     assert cluster.create_pod(pod("goes-on", {INJECT: "false"}))[0] == 201
@@ -356,6 +362,30 @@ def test_while_it_is_gone_pods_that_ask_wait_and_nobody_else(cluster, control):
     assert cluster.create_pod(pod("goes-on"), SYSTEM)[0] == 201
     control.run()
     eventually("pods are injected again", lambda: injected(cluster.create_pod(pod("waits"))))
+
+
+def test_certificates_are_renewed_while_pods_are_made(cluster, control):
+    """Lives of seconds: the API server asks by the trust that it has heard of, and no question fails."""
+    control.stop()
+    assert cluster.ask("DELETE", f"/api/v1/namespaces/{SYSTEM}/secrets/faregate-control-tls")[0] == 200
+    control.run("--authority-lifetime=24s", "--certificate-lifetime=9s", "--authority-settling=3s", "--clock-skew=0")
+    eventually("pods are injected by the new authority", lambda: injected(cluster.create_pod(pod("waits"))))
+    made = 0
+
+    def renewed(what):
+        return control.metric(f'faregate_control_certificate_rotations_total{{certificate="{what}"}}') or 0
+
+    def enough():
+        nonlocal made
+        answer = cluster.create_pod(pod("under-way"))
+        assert injected(answer), f"pod {made}: {answer[1]}"
+        made += 1
+        return renewed("authority") >= 3 and renewed("certificate") >= 6
+
+    eventually("two more authorities", enough)
+    print(f"{made} pods while certificates were renewed, none failed")
+    control.stop()
+    control.run()
 
 
 def test_nothing_was_asked_that_the_chart_does_not_allow(cluster, control):
