@@ -30,6 +30,7 @@ class ApiServer(Process):
     """Where the operator applies things. It asks the webhooks about what is created."""
 
     def __init__(self, folder: pathlib.Path):
+        assert pathlib.Path(API_SERVER).exists(), f"no {API_SERVER}: cargo build --example api_server"
         super().__init__([API_SERVER, str(folder)], env={}, cwd=folder, log=folder / "api-server.log")
         self.url = self.first_line()
         self.kubeconfig = folder / "kubeconfig"
