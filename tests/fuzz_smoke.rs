@@ -6,6 +6,11 @@
 mod fuzz;
 mod traffic;
 
+use std::time::Duration;
+
+use faregate::config::MAX_FILE;
+use faregate::distribution::{PackError, ToControl, ToSidecar, pack, unpack};
+
 /// Mutations of each target's inputs, where FAREGATE_FUZZ_ROUNDS does not say how many.
 const ROUNDS: usize = 3000;
 
@@ -209,4 +214,53 @@ fn records() {
         ])
         .collect();
     run(0xb11, &own, fuzz::records);
+}
+
+/// What control and a sidecar say to each other, as they say it.
+fn said() -> [Vec<u8>; 2] {
+    let table = "providers:\n  a: { base_url: http://h/v1, credentials: { env: KEY } }\nroutes:\n- { name: r, targets: [{ provider: a }] }\n";
+    let hash = || "0123456789abcdef".to_owned();
+    let control = [
+        ToSidecar::Ping { next: Duration::from_secs(25) },
+        ToSidecar::Trust { pem: "-----BEGIN CERTIFICATE-----\nAA==\n-----END CERTIFICATE-----\n".into() },
+        ToSidecar::Table { hash: hash(), packed: pack(table) },
+        ToSidecar::Keep { hash: hash() },
+        ToSidecar::None,
+        ToSidecar::Bye { reason: "control stops; come again".into() },
+    ];
+    let sidecar = [
+        ToControl::Hello { version: "0.1.0".into(), table: Some(hash()) },
+        ToControl::Nack { hash: hash(), reason: "control:2:9: KEY is not set\nand \u{e9}\u{7}".into() },
+        ToControl::Ack { hash: hash() },
+        ToControl::Pong,
+    ];
+    let mut wires = [Vec::new(), Vec::new()];
+    control.iter().for_each(|message| message.write(&mut wires[0]));
+    sidecar.iter().for_each(|message| message.write(&mut wires[1]));
+    wires
+}
+
+#[test]
+fn frames() {
+    let mut own: Vec<Vec<u8>> = said().into();
+    // Of kinds that nobody knows; longer than any may be; longer than it is; and a table that is small only while packed.
+    own.push(vec![99, 0, 0, 0, 3, 1, 2, 3, 2, 0, 0, 0, 2, 1, b'a']);
+    own.push(vec![66, 0xff, 0xff, 0xff, 0xff, 1]);
+    own.push(vec![67, 0, 0, 0, 9, 200, b'a']);
+    let mut large = Vec::new();
+    ToSidecar::Table { hash: "1".into(), packed: pack(&" ".repeat(200_000)) }.write(&mut large);
+    own.push(large);
+    own.push(pack("a: 1\n").to_vec());
+    run(0xf4a, &own, fuzz::frames);
+}
+
+/// A table that is small only while it is packed, by one byte more than may be.
+#[test]
+fn a_frame_that_unpacks_to_more_than_a_table_may_have_is_refused() {
+    let bomb = pack(&" ".repeat(usize::try_from(MAX_FILE).unwrap() + 1));
+    assert!(bomb.len() < 128 << 10, "{} bytes", bomb.len());
+    assert!(matches!(unpack(&bomb), Err(PackError::TooLarge)));
+    let mut wire = vec![0; 5];
+    ToSidecar::Table { hash: "1".into(), packed: bomb }.write(&mut wire);
+    fuzz::frames(&wire);
 }

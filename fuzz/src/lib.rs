@@ -4,10 +4,12 @@
 mod billing;
 mod codec;
 mod dialect;
+mod tables;
 
 pub use billing::records;
 pub use codec::{chunked, config, request, response};
 pub use dialect::{error, model, native, tap};
+pub use tables::frames;
 
 /// Numbers taken from the front of the input: how to cut, which API, and so on.
 struct Choices<'a>(&'a [u8]);

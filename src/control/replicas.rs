@@ -80,6 +80,11 @@ impl Replicas {
         Arc::new(Self { identity, peers, snapshots, heard, changed: Notify::new(), telemetry })
     }
 
+    /// This replica's name.
+    pub(super) fn identity(&self) -> &str {
+        &self.identity
+    }
+
     /// What this replica tells.
     pub(super) fn report(&self) -> Report {
         let tables = self.snapshots.in_force().into_iter().map(|published| {

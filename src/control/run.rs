@@ -19,7 +19,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::admin::Admin;
-use super::certificates::own::Own;
+use super::certificates::own::{Memory, Own};
 use super::certificates::rotation::Policy;
 use super::certificates::{Certificates, files};
 use super::controller::Controller;
@@ -141,7 +141,8 @@ async fn start(options: Options, telemetry: Telemetry) -> Result<(), RunError> {
             }
             let (client, telemetry) = (client.clone(), telemetry.clone());
             let namespace = namespace.clone();
-            let own = Arc::new(Own { client, namespace, secret, webhooks, policy, telemetry });
+            let memory = Memory::default();
+            let own = Arc::new(Own { client, namespace, secret, webhooks, policy, telemetry, memory });
             tasks.spawn(Arc::clone(&own).follow(certificates.clone()));
             tasks.spawn(own.lead(leading.clone()));
         }

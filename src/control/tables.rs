@@ -7,6 +7,7 @@
 //! Must not know how tables come here nor where they go. Start with [`read`] and [`Known`].
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use parking_lot::RwLock;
 use serde_json::Value;
@@ -50,6 +51,14 @@ pub struct Candidate {
     pub errors: Vec<String>,
     /// What probably does not do what its author wants.
     pub warnings: Vec<String>,
+}
+
+impl Candidate {
+    /// Whether nothing else is to be said of the other.
+    pub fn is_same(&self, other: &Self) -> bool {
+        let text = |candidate: &Self| candidate.snapshot.as_ref().map(|snapshot| Arc::clone(&snapshot.text));
+        text(self) == text(other) && (&self.errors, &self.warnings) == (&other.errors, &other.warnings)
+    }
 }
 
 /// Whether an object claims to be a table: a ConfigMap needs the label.

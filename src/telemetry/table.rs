@@ -159,7 +159,7 @@ table! {
     CONTROL_ADMISSION_SECONDS = "faregate_control_admission_seconds", Kind::Histogram(CONNECT), ["webhook"],
         "From the head of a question of the API server to the answer.";
     CONTROL_API_ERRORS = "faregate_control_api_errors_total", Kind::Counter, ["what"],
-        "Requests to the API server that failed, by what they were for: `lease`, `certificates`, `namespaces`, `routing_tables`, `config_maps`, `status`, `pods`, `replicas`.";
+        "Requests to the API server that failed, by what they were for: `lease`, `certificates`, `namespaces`, `routing_tables`, `config_maps`, `status`, `events`, `pods`, `replicas`.";
     CONTROL_LEADER = "faregate_control_leader", Kind::Gauge, [],
         "1 while this control process leads: it renews certificates, writes statuses and counts pods.";
     CONTROL_CERTIFICATE_EXPIRY = "faregate_control_certificate_expiry_timestamp_seconds", Kind::Gauge, ["certificate"],
@@ -169,7 +169,9 @@ table! {
     CONTROL_TABLES = "faregate_control_tables", Kind::Gauge, ["namespace", "kind", "name", "state"],
         "Always 1 for each RoutingTable and labelled ConfigMap, by its state: `accepted`, `refused` (the last good one stays), `unused` (another comes before it).";
     CONTROL_UNINJECTED_PODS = "faregate_control_uninjected_pods", Kind::Gauge, ["namespace"],
-        "Pods that ask for the sidecar, by their label or their namespace's, and have none. From the leader alone.";
+        "Pods that ask for the sidecar, by their label or their namespace's, could have it and have none. From the leader alone.";
+    CONTROL_DECLINED_PODS = "faregate_control_declined_pods", Kind::Gauge, ["namespace", "reason"],
+        "Pods that ask for the sidecar and are left as they are by a rule: `host_network`, `windows`, `static` (of a node), `namespace` (nothing is injected there). Not among the uninjected. From the leader alone.";
     CONTROL_OUTDATED_PODS = "faregate_control_outdated_pods", Kind::Gauge, ["namespace"],
         "Injected pods whose sidecar is not what a pod would get now: they want a restart. From the leader alone.";
     GEN_AI_DURATION_SECONDS = "gen_ai_client_operation_duration_seconds", Kind::Histogram(GEN_AI_DURATION),

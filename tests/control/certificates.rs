@@ -8,7 +8,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
 
-use crate::api::{Api, LEASES, MUTATING, PODS, VALIDATING};
+use crate::api::{Api, LEASES, MUTATING, PODS, SECRETS, VALIDATING};
 use crate::caller::Caller;
 use crate::process::{Control, SERVICE, part};
 use crate::support::eventually;
@@ -71,6 +71,83 @@ fn certificates_are_renewed_under_load_and_no_question_fails() {
     println!("{asked:?} questions while certificates were renewed, none failed");
     let bundle = String::from_utf8(STANDARD.decode(bundles(&api).first().unwrap()).unwrap()).unwrap();
     assert_eq!(bundle, part(&api, "ca.crt"));
+    assert_eq!(api.refused(), []);
+}
+
+/// Ends those who ask.
+struct Stops<'a>(&'a AtomicBool);
+
+impl Drop for Stops<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
+
+/// The Secret with the authority: deleted, emptied, filled with garbage, robbed of its keys.
+#[test]
+fn a_secret_that_is_lost_is_written_again_and_nobody_notices() {
+    let api = Api::start();
+    api.apply_webhooks();
+    let first = Control::start(&api, &["--identity=first"]);
+    eventually("the first leads", || first.leads());
+    let second = Control::start(&api, &["--identity=second"]);
+    let bundle = || bundles(&api).into_iter().collect::<Vec<_>>();
+    eventually("the trust in every entry", || bundle() == [STANDARD.encode(part(&api, "ca.crt"))]);
+    let held = || ["ca.crt", "ca.key", "tls.crt", "tls.key"].map(|key| part(&api, key));
+    let (before, trust) = (held(), bundle());
+    let lose = |how: usize| match how {
+        0 => api.delete(SECRETS, "faregate-system", "faregate-control-tls"),
+        _ => {
+            let mut secret = api.get(SECRETS, "faregate-system", "faregate-control-tls").unwrap();
+            secret["metadata"].as_object_mut().unwrap().remove("resourceVersion");
+            match how {
+                1 => secret["data"] = json!({}),
+                2 => secret["data"]["ca.crt"] = json!("Z2FyYmFnZQ=="),
+                3 => secret["data"]["ca.key"] = json!(""),
+                _ => secret["data"]["tls.key"] = json!("eA=="),
+            }
+            drop(api.put(SECRETS, secret));
+        }
+    };
+    let (stop, asked) = (AtomicBool::new(false), AtomicUsize::new(0));
+    std::thread::scope(|scope| {
+        for webhook in [first.webhook, second.webhook] {
+            let (api, stop, asked, trust) = (&api, &stop, &asked, &trust);
+            scope.spawn(move || {
+                while !stop.load(Ordering::SeqCst) {
+                    let admitted = api.admit(webhook, PODS, &pod());
+                    let same = bundles(api).iter().eq(trust);
+                    if admitted.is_err() || !same {
+                        stop.store(true, Ordering::SeqCst);
+                        panic!("question {asked:?}: {admitted:?}, the same trust: {same}");
+                    }
+                    asked.fetch_add(1, Ordering::SeqCst);
+                }
+            });
+        }
+        // Also when something below fails: else those who ask go on for ever.
+        let _stops = Stops(&stop);
+        for how in [0, 1, 0, 2, 3, 4, 0] {
+            let questions = asked.load(Ordering::SeqCst);
+            lose(how);
+            eventually(&format!("the Secret as it was, after {how}"), || {
+                stop.load(Ordering::SeqCst) || held() == before
+            });
+            let more = || asked.load(Ordering::SeqCst) > questions + 4;
+            eventually("questions go on", || stop.load(Ordering::SeqCst) || more());
+        }
+    });
+    let made = |control: &Control| control.metrics().sum("faregate_control_certificate_rotations_total", &[]);
+    assert_eq!((made(&first), made(&second)), (2.0, 0.0), "an authority and a certificate, once");
+    println!("{asked:?} questions while the Secret was lost seven times, none failed");
+    // One that never led remembers what it saw.
+    first.kill();
+    lose(0);
+    eventually("the second has written it again", || held() == before);
+    assert_eq!(made(&second), 0.0);
+    // A sidecar of before, that has to connect anew.
+    let sidecar = crate::sidecars::sidecar(&api, &second, "default/web-1");
+    sidecar.wait_metric("faregate_control_connected", &[], 1.0);
     assert_eq!(api.refused(), []);
 }
 

@@ -6,6 +6,7 @@ mod api;
 mod caller;
 mod certificates;
 mod deploy;
+mod events;
 mod leader;
 mod pods;
 mod process;

@@ -30,17 +30,29 @@ fn pods_without_the_sidecar_and_with_an_old_one_are_counted() {
             of("faregate_control_uninjected_pods", "default"),
         )
     };
+    let declined = |reason: &str| {
+        control.metrics().value("faregate_control_declined_pods", &[("namespace", "shop"), ("reason", reason)])
+    };
     // Made while the webhook was away.
     api.put(PODS, pod("shop", "one", None));
     api.put(PODS, pod("shop", "no-thanks", Some("false")));
     let mut on_node = pod("shop", "on-its-node", None);
     on_node["spec"]["hostNetwork"] = json!(true);
     api.put(PODS, on_node);
+    let mut windows = pod("shop", "on-windows", None);
+    windows["spec"]["nodeSelector"] = json!({ "kubernetes.io/os": "windows" });
+    api.put(PODS, windows);
+    let mut leaves = pod("shop", "leaves", None);
+    leaves["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
+    api.put(PODS, leaves);
     let mut over = pod("shop", "over", None);
     over["status"]["phase"] = json!("Succeeded");
     api.put(PODS, over);
     api.put(PODS, pod("default", "not-asked", None));
     eventually("one pod is without", || counts() == (Some(1.0), Some(0.0), None));
+    assert_eq!((declined("host_network"), declined("windows")), (Some(1.0), Some(1.0)));
+    eventually("it is named", || control.log().contains("a pod asks for the sidecar and has none"));
+    assert!(!control.log().contains("on-windows"), "{}", control.log());
     api.put(PODS, pod("default", "asks", Some("true")));
     eventually("another one, elsewhere", || counts() == (Some(1.0), Some(0.0), Some(1.0)));
     // One that gets it.

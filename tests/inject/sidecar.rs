@@ -94,6 +94,37 @@ fn a_keyless_app_calls_by_its_variables_and_the_sidecar_adds_the_key() {
     assert!(!records.iter().any(|record| record.to_string().contains("sk-")));
 }
 
+/// As docs/cookbook.md tells: by the workload, or by the name that an annotation gives to many.
+#[test]
+fn the_calls_of_a_pod_take_the_route_of_its_app() {
+    let ways = [r#"{"way":"nightly"}"#, r#"{"way":"shop"}"#, r#"{"way":"others"}"#].map(|way| Upstream::json(200, way));
+    let mut configuration = String::from("providers:\n");
+    for (name, upstream) in ["p1", "p2", "openai"].iter().zip(&ways) {
+        configuration
+            .push_str(&format!("  {name}: {{ base_url: \"http://{}/v1\", credentials: none }}\n", upstream.address));
+    }
+    configuration.push_str(
+        "routes:\n- { name: nightly, match: { app: nightly }, targets: [{ provider: p1 }] }\n- { name: shop, match: { app: \
+         \"shop/*\" }, targets: [{ provider: p2 }] }\n- { name: others, targets: [{ provider: openai }] }\n",
+    );
+    let annotated = |name: &str| {
+        let text = fs::read_to_string(folder("pods/plain.yaml")).unwrap();
+        let outcome =
+            inject(&text.replacen("metadata:", &format!("metadata:\n  annotations: {{faregate.dev/app: {name}}}"), 1));
+        assert!(outcome.problems.is_empty(), "{:?}", outcome.problems);
+        manifest::value(&outcome.text).unwrap()
+    };
+    for (pod, way) in [(annotated("nightly"), "nightly"), (pod("plain"), "shop"), (annotated("someone"), "others")] {
+        let app = &environment(&pod["spec"]["initContainers"][0])["FAREGATE_APP"];
+        let base = &environment(&pod["spec"]["containers"][0])["OPENAI_BASE_URL"];
+        let faregate = Setup::new(&configuration).env("FAREGATE_APP", app).start();
+        let mut client = Client::connect(faregate.api);
+        let path = base.strip_prefix("http://127.0.0.1:4000").unwrap();
+        client.post(&format!("{path}/chat/completions"), &[], CALL);
+        assert_eq!(client.response().expect(200).json()["way"], way, "{app}");
+    }
+}
+
 #[test]
 fn without_a_configuration_the_providers_of_the_secret_are_on() {
     let volumes = tempfile::tempdir().unwrap();

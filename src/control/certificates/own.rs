@@ -1,5 +1,8 @@
 //! An authority of our own (`self`): the leader renews it in a Secret, all replicas serve what the Secret holds.
 //!
+//! A Secret that is deleted or spoilt is written again from memory: whoever trusts what was published takes what is served
+//! all along, where another authority would be a stranger to every running sidecar.
+//!
 //! Start with [`Own::follow`], which every replica runs, and [`Own::lead`], which acts for the leader alone.
 
 use std::sync::Arc;
@@ -9,7 +12,8 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::api::PostParams;
 use kube::runtime::watcher;
 use kube::{Api, Client};
-use tokio::sync::watch;
+use parking_lot::Mutex;
+use tokio::sync::{Notify, watch};
 
 use super::rotation::{Policy, State};
 use super::{Certificates, ca_bundle, secret};
@@ -31,6 +35,21 @@ pub(in crate::control) struct Own {
     pub(in crate::control) webhooks: String,
     pub(in crate::control) policy: Policy,
     pub(in crate::control) telemetry: Telemetry,
+    pub(in crate::control) memory: Memory,
+}
+
+/// What the Secret held when it was last of use.
+#[derive(Default)]
+pub(in crate::control) struct Memory {
+    state: Mutex<State>,
+    /// The Secret is lost.
+    lost: Notify,
+}
+
+impl Memory {
+    fn note(&self, state: &State) {
+        self.state.lock().clone_from(state);
+    }
 }
 
 impl Own {
@@ -39,14 +58,24 @@ impl Own {
         let selector = format!("metadata.name={}", self.secret);
         let stream = watcher::watcher(self.api(), watching::config().fields(&selector));
         watching::follow("certificates", stream, self.telemetry.clone(), async |event| {
-            let Watched::Set(held) = event else { return };
-            let state = secret::read(&held);
-            let Some((chain, key)) = state.served() else { return };
-            // Before this replica is ready, so that who waits for that can make pods.
-            if let Err(error) = ca_bundle::publish_first(&self.client, &self.webhooks, &state.trust()).await {
-                tracing::warn!(%error, "whether the webhooks trust the certificate is not known; the leader sees to it");
+            let state = match &event {
+                Watched::Set(held) => secret::read(held),
+                Watched::Gone(_) => State::default(),
+                Watched::Synced => return,
+            };
+            if state.is_whole() {
+                self.memory.note(&state);
+                // Before this replica is ready, so that who waits for that can make pods.
+                let published = ca_bundle::publish_first(&self.client, &self.webhooks, &state.trust()).await;
+                if let Err(error) = published {
+                    tracing::warn!(%error, "whether the webhooks trust the certificate is not known; the leader sees to it");
+                }
+            } else {
+                self.memory.lost.notify_one();
             }
-            if let Err(error) = certificates.install(chain, key, &state.trust()) {
+            if let Some((chain, key)) = state.served()
+                && let Err(error) = certificates.install(chain, key, &state.trust())
+            {
                 tracing::error!(%error, "the certificate in the Secret is of no use; the one before stays");
             }
         })
@@ -63,7 +92,10 @@ impl Own {
                 self.telemetry.metrics().control_api_errors.with(["certificates"]).inc();
                 tracing::warn!(%error, "certificates cannot be renewed; trying again");
             }
-            tokio::time::sleep(pause).await;
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                () = self.memory.lost.notified() => {}
+            }
         }
     }
 
@@ -75,10 +107,15 @@ impl Own {
     async fn renew(&self, now: i64) -> Result<(), String> {
         let said = |error: kube::Error| error.to_string();
         let before = self.api().get_opt(&self.secret).await.map_err(said)?;
-        let state = before.as_ref().map(secret::read).unwrap_or_default();
+        let held = before.as_ref().map(secret::read).unwrap_or_default();
+        let known = self.memory.state.lock().clone();
+        let lost = !held.is_whole() && known.is_whole();
+        let state = if lost { known } else { held };
         let published = self.publish(&state).await;
-        let Some(next) = state.renewed(now, &self.policy, published.is_ok())? else {
-            return published.map_err(said);
+        let next = match state.renewed(now, &self.policy, published.is_ok())? {
+            Some(next) => next,
+            None if lost => state.clone(),
+            None => return published.map_err(said),
         };
         let wanted = secret::write(&self.secret, before.as_ref(), &next);
         // Each names the version that was read: of two that write, one is told so.
@@ -87,6 +124,10 @@ impl Own {
             Some(_) => self.api().replace(&self.secret, &PostParams::default(), &wanted).await,
         };
         written.map_err(said)?;
+        self.memory.note(&next);
+        if lost {
+            tracing::warn!("the Secret {} was deleted or spoilt: what it held is there again", self.secret);
+        }
         for (what, changed) in [
             ("authority", next.trust() != state.trust()),
             ("certificate", next.served().map(|(chain, _)| chain) != state.served().map(|(chain, _)| chain)),

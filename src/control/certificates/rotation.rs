@@ -126,6 +126,13 @@ impl State {
         })
     }
 
+    /// Whether there is a certificate to serve, of an authority that is published, and an authority that can go on.
+    pub(super) fn is_whole(&self) -> bool {
+        let issuer = self.leaf.as_ref().map(|leaf| leaf.certificate.issuer.as_str());
+        self.authorities.first().is_some_and(|newest| newest.key.is_some())
+            && self.authorities.iter().any(|authority| Some(authority.certificate.subject.as_str()) == issuer)
+    }
+
     /// The authorities as PEM, the newest first.
     pub fn trust(&self) -> String {
         self.authorities.iter().map(|authority| authority.certificate.pem.as_str()).collect()

@@ -6,10 +6,12 @@
 //! sidecar gets the cluster's table for the moment before its own is known.
 //!
 //! - [`status`]: what the status of a table says. Pure.
-//! - [`write`]: who writes it, and when.
+//! - [`events`]: what Events say of it, for ConfigMaps too. Pure.
+//! - [`write`]: who writes both, and when.
 //!
 //! Must not know how tables travel. Start with [`Controller::run`].
 
+mod events;
 mod status;
 mod write;
 
@@ -25,6 +27,7 @@ use serde::Serialize;
 use serde_json::Value;
 use tokio::sync::{Notify, watch};
 
+use self::events::Told;
 use super::crd;
 use super::replicas::Replicas;
 use super::snapshots::{Scope, Snapshots};
@@ -51,6 +54,8 @@ pub(super) struct Controller {
 #[derive(Default)]
 struct State {
     tables: BTreeMap<Key, Table>,
+    /// What Events have said of each, by this process.
+    told: BTreeMap<Key, Told>,
     /// The watches that have seen everything once.
     seen: BTreeSet<Origin>,
 }
@@ -61,6 +66,9 @@ type Key = (String, Origin, String);
 /// A table as it was last seen.
 struct Table {
     candidate: Candidate,
+    uid: Option<String>,
+    /// The object's when it got this table; what is changed of it besides does not count.
+    version: String,
     generation: Option<i64>,
     /// Its status, as the API server has it.
     status: Value,
@@ -119,8 +127,10 @@ impl Controller {
             Watched::Gone(name) => {
                 self.known.remove(&name.namespace, origin, &name.name);
                 let mut state = self.state.lock();
-                state.tables.remove(&(name.namespace.clone(), origin, name.name));
-                self.apply(&state, &name.namespace);
+                let key = (name.namespace, origin, name.name);
+                state.tables.remove(&key);
+                state.told.remove(&key);
+                self.apply(&state, &key.0);
             }
             Watched::Synced => {
                 let mut state = self.state.lock();
@@ -156,7 +166,10 @@ impl Controller {
         }
         self.known.insert(&namespace, origin, &name);
         let mut state = self.state.lock();
-        state.tables.insert(key, Table { candidate, generation, status });
+        let (uid, version) = (object.uid(), object.resource_version().unwrap_or_default());
+        let before = state.tables.get(&key).filter(|before| before.candidate.is_same(&candidate) && before.uid == uid);
+        let version = before.map_or(version, |before| before.version.clone());
+        state.tables.insert(key, Table { candidate, uid, version, generation, status });
         self.apply(&state, &namespace);
     }
 

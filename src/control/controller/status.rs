@@ -31,12 +31,13 @@ pub(super) struct Facts<'f> {
     pub(super) now: String,
 }
 
-struct Condition {
+/// What is said of one side of a table.
+pub(super) struct Condition {
     kind: &'static str,
     /// `True`, `False` or `Unknown`.
     status: &'static str,
-    reason: &'static str,
-    message: String,
+    pub(super) reason: &'static str,
+    pub(super) message: String,
 }
 
 /// The status; times of what is as in `before` stay.
@@ -57,11 +58,28 @@ pub(super) fn status(facts: &Facts<'_>, before: &Value) -> Value {
     status
 }
 
+/// Whether a status says this of a table.
+pub(super) fn has(status: &Value, condition: &Condition) -> bool {
+    let Condition { kind, status: is, reason, message } = condition;
+    conditions(status).any(|known| {
+        known["type"] == *kind && known["status"] == *is && known["reason"] == *reason && known["message"] == *message
+    })
+}
+
+/// The reason of a condition in a status.
+pub(super) fn reason<'s>(status: &'s Value, kind: &str) -> Option<&'s str> {
+    conditions(status).find(|known| known["type"] == kind)?.get("reason")?.as_str()
+}
+
+fn conditions(status: &Value) -> impl Iterator<Item = &Value> {
+    status.get("conditions").and_then(Value::as_array).into_iter().flatten()
+}
+
 fn is_good(facts: &Facts<'_>) -> bool {
     facts.unused.is_none() && facts.candidate.snapshot.is_some()
 }
 
-fn accepted(facts: &Facts<'_>) -> Condition {
+pub(super) fn accepted(facts: &Facts<'_>) -> Condition {
     let condition = |status, reason, message| Condition { kind: "Accepted", status, reason, message };
     if let Some(why) = &facts.unused {
         return condition("False", "NotUsed", why.clone());
@@ -96,7 +114,7 @@ fn resolved(facts: &Facts<'_>) -> Condition {
     }
 }
 
-fn programmed(facts: &Facts<'_>) -> Condition {
+pub(super) fn programmed(facts: &Facts<'_>) -> Condition {
     let condition = |status, reason, message: String| Condition { kind: "Programmed", status, reason, message };
     let Programmed { connected, programmed, refused, .. } = &facts.sidecars;
     if !is_good(facts) {
@@ -124,7 +142,7 @@ fn silent(kind: &'static str, facts: &Facts<'_>) -> Condition {
     Condition { kind, status: "Unknown", reason: "ReplicasSilent", message }
 }
 
-fn refusals(sidecars: &Programmed) -> String {
+pub(super) fn refusals(sidecars: &Programmed) -> String {
     let named = sidecars.refusals.iter();
     let named = named.map(|(pod, reason)| format!("{}: {reason}", pod.as_deref().unwrap_or("a sidecar")));
     listed(&named.collect::<Vec<_>>())
@@ -144,8 +162,7 @@ fn listed(findings: &[String]) -> String {
 
 fn shown(condition: &Condition, facts: &Facts<'_>, before: &Value) -> Value {
     let Condition { kind, status, reason, message } = condition;
-    let earlier = before.get("conditions").and_then(Value::as_array).into_iter().flatten();
-    let earlier = earlier.filter(|known| known["type"] == *kind && known["status"] == *status);
+    let earlier = conditions(before).filter(|known| known["type"] == *kind && known["status"] == *status);
     let since = earlier.filter_map(|known| known["lastTransitionTime"].as_str()).next();
     let mut shown = json!({
         "type": kind, "status": status, "reason": reason, "message": message,

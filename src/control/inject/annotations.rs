@@ -43,6 +43,17 @@ pub const ANNOTATIONS: &[Annotation] = &[
         apply: |plan, text| set(&mut plan.settings.mode, text, check::mode),
     },
     Annotation {
+        name: "faregate.dev/excluded-hosts",
+        value: "none yet",
+        meaning: "Hosts whose calls go past the sidecar, in the modes `proxy` and `transparent`. Refused until those are there.",
+        on_namespaces: true,
+        apply: |_, _| {
+            Err("is for the modes `proxy` and `transparent`, which are not there yet; in the mode `env`, calls go past the \
+                 sidecar wherever no variable leads to it (faregate.dev/sdks, faregate.dev/containers)"
+                .into())
+        },
+    },
+    Annotation {
         name: "faregate.dev/app",
         value: "a name",
         meaning: "The `app` in metrics and usage records, on which routes can match. Default: `NAMESPACE/WORKLOAD`.",

@@ -2,11 +2,18 @@
 
 use std::fmt;
 
+use serde_json::Value;
+
 use super::pod::Pod;
+use super::settings::Settings;
 use super::{INJECT, Namespace};
 
 /// Namespaces in which nothing is ever injected, besides Faregate's own.
 const EXCLUDED: [&str; 2] = ["kube-system", "kube-node-lease"];
+/// Labels of nodes with their operating system, the newer one first.
+const OS_LABELS: [&str; 2] = ["kubernetes.io/os", "beta.kubernetes.io/os"];
+/// Where a pod says which nodes it may run on, besides its nodeSelector: each of these terms is enough.
+const NODE_TERMS: &str = "/spec/affinity/nodeAffinity/requiredDuringSchedulingIgnoredDuringExecution/nodeSelectorTerms";
 
 /// Why a pod is left as it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,6 +36,18 @@ impl Skip {
     /// Whether the pod's owner wants it so.
     pub fn is_wanted(&self) -> bool {
         matches!(self, Self::NotAsked | Self::OptedOut)
+    }
+
+    /// As metrics say it.
+    pub fn label(&self) -> &'static str {
+        match self {
+            Self::NotAsked => "not_asked",
+            Self::OptedOut => "opted_out",
+            Self::Excluded(_) => "namespace",
+            Self::HostNetwork => "host_network",
+            Self::Windows => "windows",
+            Self::Static => "static",
+        }
     }
 }
 
@@ -56,8 +75,9 @@ pub(super) enum Wish {
     Unclear(String),
 }
 
-/// Whether to inject a pod.
-pub(super) fn decide(pod: &Pod, namespace: &Namespace, own_namespace: &str) -> Wish {
+/// Whether to inject a pod: the one answer to that, for manifests, the webhook and whoever counts pods. Of a pod's spec, it
+/// looks at `hostNetwork`, `os`, `nodeSelector` and `affinity` alone.
+pub(super) fn decide(pod: &Pod, namespace: &Namespace, settings: &Settings) -> Wish {
     let asked = match pod.at("/metadata/labels/faregate.dev~1inject").map(|label| label.as_str().ok_or(label)) {
         Some(Ok("true")) => true,
         Some(Ok("false")) => return Wish::Skip(Skip::OptedOut),
@@ -68,18 +88,44 @@ pub(super) fn decide(pod: &Pod, namespace: &Namespace, own_namespace: &str) -> W
     if !asked {
         return Wish::Skip(Skip::NotAsked);
     }
-    if EXCLUDED.contains(&namespace.name.as_str()) || namespace.name == own_namespace {
+    let excluded = settings.excluded_namespaces.iter().chain([&settings.namespace]).map(String::as_str);
+    if excluded.chain(EXCLUDED).any(|name| name == namespace.name) {
         return Wish::Skip(Skip::Excluded(namespace.name.clone()));
     }
     if pod.at("/spec/hostNetwork").is_some_and(|value| value == true) {
         return Wish::Skip(Skip::HostNetwork);
     }
-    let os = ["/spec/os/name", "/spec/nodeSelector/kubernetes.io~1os", "/spec/nodeSelector/beta.kubernetes.io~1os"];
-    if os.iter().any(|pointer| pod.text(pointer) == Some("windows")) {
+    if is_windows(pod) {
         return Wish::Skip(Skip::Windows);
     }
     if pod.annotations().contains_key("kubernetes.io/config.mirror") {
         return Wish::Skip(Skip::Static);
     }
     Wish::Inject
+}
+
+/// Whether a pod says that it runs on Windows: by its `os`, or because no node of Linux is one that it may run on.
+fn is_windows(pod: &Pod) -> bool {
+    let selected = pod.at("/spec/nodeSelector").and_then(Value::as_object);
+    let selects = |label: &&str| selected.and_then(|selector| selector.get(*label)?.as_str()) == Some("windows");
+    let terms = pod.at(NODE_TERMS).and_then(Value::as_array).filter(|terms| !terms.is_empty());
+    pod.text("/spec/os/name") == Some("windows")
+        || OS_LABELS.iter().any(selects)
+        || terms.is_some_and(|terms| terms.iter().all(excludes_linux))
+}
+
+/// Whether a term of node affinity leaves no node of Linux; all of its expressions must hold.
+fn excludes_linux(term: &Value) -> bool {
+    let expressions = term.get("matchExpressions").and_then(Value::as_array);
+    expressions.into_iter().flatten().any(|expression| {
+        let text = |key: &str| expression.get(key).and_then(Value::as_str).unwrap_or_default();
+        let values = expression.get("values").and_then(Value::as_array);
+        let has = |os: &str| values.into_iter().flatten().any(|value| value == os);
+        OS_LABELS.contains(&text("key"))
+            && match text("operator") {
+                "In" => has("windows") && !has("linux"),
+                "NotIn" => has("linux"),
+                _ => false,
+            }
+    })
 }

@@ -111,9 +111,13 @@ impl Injector {
         &self.settings.namespace
     }
 
-    /// Whether a pod's labels ask for injection in its namespace.
-    pub fn is_asked(&self, pod: &Value, namespace: &Namespace) -> bool {
-        matches!(decide::decide(&Pod::new(pod), namespace, &self.settings.namespace), Wish::Inject)
+    /// Why a pod, were it made now, would be left as it is; `None` where it would be injected, or refused for what makes no
+    /// sense. Of its spec, only `hostNetwork`, `os`, `nodeSelector` and `affinity` need be there.
+    pub fn skips(&self, pod: &Value, namespace: &Namespace) -> Option<Skip> {
+        match decide::decide(&Pod::new(pod), namespace, &self.settings) {
+            Wish::Skip(skip) => Some(skip),
+            Wish::Inject | Wish::Unclear(_) => None,
+        }
     }
 
     /// The template that a pod would get now, by its metadata alone; `None` where it would be refused.
@@ -140,7 +144,7 @@ impl Injector {
 
     fn decide(&self, pod: &Value, namespace: &Namespace, owner: Option<&Owner>) -> Result<Decision, Vec<String>> {
         let pod = Pod::new(pod);
-        match decide::decide(&pod, namespace, &self.settings.namespace) {
+        match decide::decide(&pod, namespace, &self.settings) {
             Wish::Skip(skip) => return Ok(Decision::Skip(skip)),
             Wish::Unclear(problem) => return Err(vec![problem]),
             Wish::Inject => {}

@@ -21,6 +21,8 @@ pub struct Settings {
     pub image_pull_secrets: Vec<String>,
     /// Faregate's own namespace, in which nothing is injected.
     pub namespace: String,
+    /// Further namespaces in which nothing is injected; the webhook's configuration should not ask about them either.
+    pub excluded_namespaces: Vec<String>,
     /// Port of the API, on the pod's loopback.
     pub port: u16,
     /// Port of health and metrics.
@@ -74,6 +76,7 @@ impl Default for Settings {
             image_pull_policy: None,
             image_pull_secrets: Vec::new(),
             namespace: "faregate-system".into(),
+            excluded_namespaces: Vec::new(),
             port: 4000,
             admin_port: 4001,
             admin_address: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
@@ -131,6 +134,9 @@ impl Settings {
         }
         for secret in &self.image_pull_secrets {
             say("image_pull_secrets", check::object_name(secret));
+        }
+        for namespace in &self.excluded_namespaces {
+            say("excluded_namespaces", check::object_name(namespace));
         }
         say("mode", check::mode(&self.mode));
         say("sdks", check::sdks(&self.sdks));

@@ -35,6 +35,7 @@ pub const CONFIG_MAPS: Kind = Kind::new("", "v1", "configmaps", "ConfigMap", tru
 pub const ENDPOINTS: Kind = Kind::new("", "v1", "endpoints", "Endpoints", true);
 pub const LEASES: Kind = Kind::new("coordination.k8s.io", "v1", "leases", "Lease", true);
 pub const TABLES: Kind = Kind::new("faregate.dev", "v1alpha1", "routingtables", "RoutingTable", true);
+pub const EVENTS: Kind = Kind::new("events.k8s.io", "v1", "events", "Event", true);
 pub const MUTATING: Kind = Kind::new(
     "admissionregistration.k8s.io",
     "v1",
@@ -51,8 +52,8 @@ pub const VALIDATING: Kind = Kind::new(
 );
 /// Never kept: asked, and answered.
 pub const TOKEN_REVIEWS: Kind = Kind::new("authentication.k8s.io", "v1", "tokenreviews", "TokenReview", false);
-const KINDS: [Kind; 10] =
-    [NAMESPACES, PODS, SECRETS, CONFIG_MAPS, ENDPOINTS, LEASES, TABLES, MUTATING, VALIDATING, TOKEN_REVIEWS];
+const KINDS: [Kind; 11] =
+    [NAMESPACES, PODS, SECRETS, CONFIG_MAPS, ENDPOINTS, LEASES, TABLES, EVENTS, MUTATING, VALIDATING, TOKEN_REVIEWS];
 
 /// A running API server.
 pub struct Api {
@@ -141,6 +142,11 @@ impl Api {
 
     pub fn get(&self, kind: Kind, namespace: &str, name: &str) -> Option<Value> {
         self.shared.get(kind, namespace, name)
+    }
+
+    /// All of a kind in a namespace.
+    pub fn all(&self, kind: Kind, namespace: &str) -> Vec<Value> {
+        self.shared.store.lock().unwrap().all(kind, namespace)
     }
 
     /// A condition of a RoutingTable: status, reason, message.

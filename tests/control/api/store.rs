@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use faregate::control::crd;
 use serde_json::{Value, json};
 
-use super::{NAMESPACES, TABLES};
+use super::{EVENTS, NAMESPACES, TABLES};
 
 /// A kind of object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -96,6 +96,9 @@ impl Store {
         if self.get(kind, &namespace, &name).is_some() {
             return Err(Refusal(409, "AlreadyExists", format!("{} \"{name}\" already exists", kind.plural)));
         }
+        if kind == EVENTS {
+            check_event(&object)?;
+        }
         object["apiVersion"] = json!(kind.api_version());
         object["kind"] = json!(kind.kind);
         object["metadata"]["uid"] = json!(format!("uid-{}", self.version + 1));
@@ -184,6 +187,21 @@ impl Store {
         self.events.push(Event { version: self.version, kind, before, after: Some(object.clone()) });
         object
     }
+}
+
+/// What the API server wants of an Event (`pkg/apis/core/validation/events.go`).
+fn check_event(event: &Value) -> Result<(), Refusal> {
+    let text = |key: &str| event[key].as_str().unwrap_or_default();
+    let bounded = |key: &str, most: usize| (1..=most).contains(&text(key).len());
+    let is_sound = text("eventTime").ends_with('Z')
+        && bounded("reportingController", 253)
+        && bounded("reportingInstance", 128)
+        && bounded("action", 128)
+        && bounded("reason", 128)
+        && text("note").len() <= 1024
+        && matches!(text("type"), "Normal" | "Warning")
+        && event["regarding"]["namespace"] == event["metadata"]["namespace"];
+    if is_sound { Ok(()) } else { Err(Refusal(422, "Invalid", format!("Event {event} is invalid"))) }
 }
 
 /// Members of lists are told apart by their `name`.
