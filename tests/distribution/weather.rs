@@ -53,6 +53,45 @@ async fn a_table_is_sent_to_who_has_it_not_and_named_to_who_has_it() {
     assert_eq!(stage.ended("stopped"), 2);
 }
 
+/// Taken back before it was answered: whoever has it by now, or refuses it, must not be told that it has the one before.
+#[tokio::test]
+async fn a_table_that_is_taken_back_at_once_is_not_taken_for_one_that_nobody_got() {
+    let stage = Stage::new();
+    let (one, two) = (table("one"), table("two"));
+    let first = stage.publish(&one);
+    let control = stage.start();
+    let mut line = opened(&stage.authority, control.address, "token", Some(&*first.hash)).await;
+    hear_until(&mut line, |said| matches!(said, ToSidecar::Keep { .. })).await;
+    say(&mut line, &ToControl::Ack { hash: first.hash.to_string() }).await;
+    until("programmed", || stage.programmed().programmed == 1).await;
+    let of = |said: &ToSidecar| match said {
+        ToSidecar::Table { hash, .. } => Some(hash.clone()),
+        ToSidecar::Keep { hash } => Some(format!("keep {hash}")),
+        _ => None,
+    };
+    for answer in [true, false] {
+        let second = stage.publish(&two);
+        let said = hear_until(&mut line, |said| of(said).is_some()).await;
+        assert_eq!(of(&said).as_deref(), Some(&*second.hash));
+        stage.publish(&one);
+        let said = hear_until(&mut line, |said| of(said).is_some()).await;
+        assert_eq!(of(&said).as_deref(), Some(&*first.hash));
+        let hash = second.hash.to_string();
+        let late = if answer { ToControl::Ack { hash } } else { ToControl::Nack { hash, reason: "no".into() } };
+        say(&mut line, &late).await;
+        say(&mut line, &ToControl::Ack { hash: first.hash.to_string() }).await;
+        until("programmed again", || stage.programmed().programmed == 1).await;
+    }
+    // One that was refused is known not to be there.
+    let second = stage.publish(&two);
+    hear_until(&mut line, |said| of(said).is_some()).await;
+    say(&mut line, &ToControl::Nack { hash: second.hash.to_string(), reason: "no".into() }).await;
+    until("refused", || stage.programmed().refused == 1).await;
+    stage.publish(&one);
+    let said = hear_until(&mut line, |said| of(said).is_some()).await;
+    assert_eq!(of(&said), Some(format!("keep {}", first.hash)));
+}
+
 #[tokio::test]
 async fn who_asks_wrongly_is_told_what_is_wrong() {
     let stage = Stage::new();

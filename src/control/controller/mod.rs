@@ -156,6 +156,8 @@ impl Controller {
             && origin == Origin::RoutingTable
             && table.generation == generation
             && generation.is_some()
+            // One that was deleted and made anew unseen begins at the same generation.
+            && table.uid == object.uid()
         {
             table.status = status;
             return;

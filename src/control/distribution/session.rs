@@ -36,6 +36,8 @@ struct Sidecar {
     seat: Seat,
     /// What it runs, by its own word.
     holds: Option<String>,
+    /// What it was sent and has not answered yet: whether it runs that, nobody knows.
+    asked: Option<String>,
     /// When its token, or the time that any connection has, runs out.
     until: Instant,
 }
@@ -99,7 +101,7 @@ async fn arrive(server: &Arc<Distribution>, socket: TcpStream) -> Result<Sidecar
     let holds = hello(&mut line).await?;
     let seat = server.snapshots.join(&identity.namespace, identity.pod.as_deref());
     let until = Instant::now() + span(&identity, server.bounds.lifetime);
-    Ok(Sidecar { line, seat, holds, until })
+    Ok(Sidecar { line, seat, holds, asked: None, until })
 }
 
 async fn request(line: &mut Line) -> Result<RequestHead, Turned> {
@@ -254,9 +256,13 @@ async fn attend(
         match ToControl::read(frame).map_err(io::Error::other)? {
             ToControl::Ack { hash } => {
                 sidecar.seat.acked(&hash);
+                sidecar.asked.take_if(|asked| *asked == hash);
                 sidecar.holds = Some(hash);
             }
-            ToControl::Nack { hash, reason } => sidecar.seat.nacked(&hash, &reason),
+            ToControl::Nack { hash, reason } => {
+                sidecar.seat.nacked(&hash, &reason);
+                sidecar.asked.take_if(|asked| *asked == hash);
+            }
             ToControl::Hello { .. } => return Ok(("protocol", "a second hello")),
             ToControl::Pong | ToControl::Unknown => {}
         }
@@ -267,12 +273,13 @@ async fn attend(
 async fn offer(server: &Distribution, sidecar: &mut Sidecar) -> io::Result<()> {
     match sidecar.seat.current() {
         None => send(server, &mut sidecar.line, &ToSidecar::None).await,
-        Some(published) if sidecar.holds.as_deref() == Some(&*published.snapshot.hash) => {
+        Some(published) if sidecar.asked.is_none() && sidecar.holds.as_deref() == Some(&*published.snapshot.hash) => {
             let hash = published.snapshot.hash.to_string();
             send(server, &mut sidecar.line, &ToSidecar::Keep { hash }).await
         }
         Some(published) => {
             let frame = &published.snapshot.frame;
+            sidecar.asked = Some(published.snapshot.hash.to_string());
             put(server, &mut sidecar.line, frame).await?;
             server.telemetry.metrics().control_pushed_bytes.with([]).add(frame.len() as u64);
             Ok(())
