@@ -76,7 +76,7 @@ fn of_sidecars(facts: &Facts<'_>) -> Option<Verdict> {
     let condition = status::programmed(facts);
     let (is_warning, note) = match condition.reason {
         "Refused" => (true, format!("{}: {}", condition.message, status::refusals(&facts.sidecars))),
-        "Programmed" => (false, format!("all of {} connected sidecars run {hash}", facts.sidecars.connected)),
+        "Programmed" => (false, format!("every connected sidecar runs {hash} ({} in all)", facts.sidecars.connected)),
         _ => return None,
     };
     let reason = if is_warning { "RefusedBySidecars" } else { "Programmed" };
