@@ -1,3 +1,5 @@
+//! What is said of which facts, once.
+
 use serde_json::json;
 
 use super::*;
